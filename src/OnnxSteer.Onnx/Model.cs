@@ -1,0 +1,108 @@
+using System.Collections.Concurrent;
+using System.Collections.Immutable;
+using OnnxSteer.Onnx.Patching;
+using OnnxSteer.Onnx.Storage;
+using OnnxSteer.Onnx.Wire;
+
+namespace OnnxSteer.Onnx;
+
+/// <summary>Which version of an operator domain a model uses.</summary>
+/// <param name="Domain">The domain; empty for ai.onnx.</param>
+/// <param name="Version">The opset version.</param>
+public sealed record OpsetImport(string Domain, long Version);
+
+/// <summary>
+/// An ONNX model: the bytes of its file, and typed, read-only views on them. Nothing is ever re-serialized; a patch gives
+/// a new model that shares the untouched bytes. External data stay in their files.
+/// </summary>
+public sealed class Model
+{
+    private readonly ConcurrentDictionary<string, ByteSource> _externalFiles = new();
+
+    private Model(ByteSource source, string? folder) => (Source, Folder) = (source, folder);
+
+    /// <summary>The model's bytes.</summary>
+    public ByteSource Source { get; }
+
+    /// <summary>The folder that external data are relative to; null for a model in memory.</summary>
+    public string? Folder { get; }
+
+    /// <summary>The IR version.</summary>
+    public long IrVersion { get; internal set; }
+
+    /// <summary>Name and version of the program that wrote the model.</summary>
+    public string Producer { get; internal set; } = "";
+
+    /// <summary>The operator sets the main graph uses.</summary>
+    public ImmutableArray<OpsetImport> Opsets { get; internal set; } = [];
+
+    /// <summary>Metadata entries in file order.</summary>
+    public ImmutableArray<KeyValuePair<string, string>> Metadata { get; internal set; } = [];
+
+    /// <summary>The main graph.</summary>
+    public Graph Graph { get; internal set; } = null!;
+
+    /// <summary>Bodies of the model's own functions.</summary>
+    public ImmutableArray<Graph> Functions { get; internal set; } = [];
+
+    /// <summary>Every graph: the main one, the bodies of control flow nodes, and functions; each with its path.</summary>
+    public ImmutableArray<Graph> Graphs { get; internal set; } = [];
+
+    internal WireField? IrVersionField { get; set; }
+
+    /// <summary>Reads a model from a file. Its external data are checked to lie within the folder and within their files.</summary>
+    /// <exception cref="OnnxException">Not a readable ONNX model, or its external data are missing, out of bounds or outside the folder.</exception>
+    public static Model Open(string path)
+    {
+        ByteSource source;
+        try
+        {
+            source = ByteSource.Open(path);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new OnnxException($"{path}: the model file cannot be opened: {e.Message}", e);
+        }
+        return Read(source, Path.GetDirectoryName(Path.GetFullPath(path)));
+    }
+
+    /// <summary>Reads a model from memory.</summary>
+    /// <param name="bytes">The ModelProto; must not change afterwards.</param>
+    /// <param name="folder">The folder that external data are relative to, if there are any.</param>
+    /// <param name="name">What messages call the model.</param>
+    public static Model Parse(ReadOnlyMemory<byte> bytes, string? folder = null, string name = "model in memory") =>
+        Read(ByteSource.From(bytes, name), folder);
+
+    internal static Model Read(ByteSource source, string? folder)
+    {
+        var model = new Model(source, folder);
+        new ModelReader(model).Read();
+        ExternalData.Check(model);
+        return model;
+    }
+
+    /// <summary>The graph of that path.</summary>
+    /// <exception cref="OnnxException">There is none; the message lists those there are.</exception>
+    public Graph GraphAt(string path) =>
+        Graphs.FirstOrDefault(graph => graph.Path == path)
+        ?? throw new OnnxException($"{Source.Name}: there is no graph '{path}'. There are: {string.Join(", ", Graphs.Take(20).Select(graph => $"'{graph.Path}'"))}.");
+
+    /// <summary>The version of an operator domain, or null where the model does not import it.</summary>
+    public long? Opset(string domain = "") =>
+        Opsets.FirstOrDefault(import => import.Domain == domain || (domain.Length == 0 && import.Domain == "ai.onnx"))?.Version;
+
+    /// <summary>The metadata entry of that key, or null.</summary>
+    public string? MetadataOf(string key) => Metadata.FirstOrDefault(entry => entry.Key == key).Value;
+
+    /// <summary>The model with a patch in it. This one is unchanged.</summary>
+    /// <exception cref="OnnxException">The patch speaks of a value, node or graph that is not here, or its names collide.</exception>
+    public Model Apply(GraphPatch patch) => Read(PatchWriter.Apply(this, patch), Folder);
+
+    /// <summary>All tensors, those in attributes and subgraphs included.</summary>
+    public IEnumerable<Tensor> Tensors =>
+        Graphs.SelectMany(graph => graph.Initializers
+            .Concat(graph.Nodes.SelectMany(node => node.Attributes).Select(attribute => attribute.Tensor).OfType<Tensor>()));
+
+    internal ByteSource ExternalFile(string location) =>
+        _externalFiles.GetOrAdd(location, path => ByteSource.Open(ExternalData.Resolve(this, path)));
+}

@@ -1,0 +1,86 @@
+using System.Collections.Immutable;
+using OnnxSteer.Onnx.Wire;
+
+namespace OnnxSteer.Onnx;
+
+/// <summary>A node (NodeProto) of a graph or function body.</summary>
+public sealed class Node
+{
+    private readonly Lazy<ImmutableArray<string>> _captures;
+
+    internal Node(Graph graph, Frame frame, int index)
+    {
+        (Graph, Frame, Index) = (graph, frame, index);
+        _captures = new(() => [.. CollectCaptures()]);
+    }
+
+    /// <summary>The graph it stands in.</summary>
+    public Graph Graph { get; }
+
+    /// <summary>Its position among the graph's nodes, from 0.</summary>
+    public int Index { get; }
+
+    /// <summary>The node's name; may be empty, and need not be unique.</summary>
+    public string Name { get; internal set; } = "";
+
+    /// <summary>The operator.</summary>
+    public string OpType { get; internal set; } = "";
+
+    /// <summary>The operator's domain; empty for ai.onnx.</summary>
+    public string Domain { get; internal set; } = "";
+
+    /// <summary>Which of several functions of the same name is meant (IR version 10).</summary>
+    public string Overload { get; internal set; } = "";
+
+    /// <summary>Names of the values it reads; empty where an optional input is left out.</summary>
+    public ImmutableArray<string> Inputs { get; internal set; } = [];
+
+    /// <summary>Names of the values it makes; empty where an optional output is left out.</summary>
+    public ImmutableArray<string> Outputs { get; internal set; } = [];
+
+    /// <summary>Attributes in file order.</summary>
+    public ImmutableArray<NodeAttribute> Attributes { get; internal set; } = [];
+
+    /// <summary>Metadata entries of the node (IR version 10), in file order.</summary>
+    public ImmutableArray<KeyValuePair<string, string>> Metadata { get; internal set; } = [];
+
+    /// <summary>Values of the graphs around that this node's subgraphs read.</summary>
+    public ImmutableArray<string> Captures => _captures.Value;
+
+    /// <summary>Everything the node needs: its inputs that are there, and its captures.</summary>
+    public IEnumerable<string> Needs => Inputs.Where(name => name.Length > 0).Concat(Captures);
+
+    internal Frame Frame { get; }
+
+    /// <summary>The attribute of that name, or null.</summary>
+    public NodeAttribute? Attribute(string name)
+    {
+        foreach (var attribute in Attributes)
+            if (attribute.Name == name)
+                return attribute;
+        return null;
+    }
+
+    /// <summary>Whether this is the operator of that name, whatever its domain.</summary>
+    public bool Is(string opType) => OpType == opType;
+
+    /// <summary>The input at a position, or null where it is left out.</summary>
+    public string? Input(int index) => index < Inputs.Length && Inputs[index].Length > 0 ? Inputs[index] : null;
+
+    /// <summary>The output at a position, or null where it is left out.</summary>
+    public string? Output(int index) => index < Outputs.Length && Outputs[index].Length > 0 ? Outputs[index] : null;
+
+    /// <summary>How messages and graph paths call the node: its name, else <c>#index</c>.</summary>
+    public string Label => Name.Length > 0 ? Name : $"#{Index}";
+
+    /// <inheritdoc/>
+    public override string ToString() => $"{OpType} {Label}";
+
+    private HashSet<string> CollectCaptures()
+    {
+        var names = new HashSet<string>();
+        foreach (var subgraph in Attributes.SelectMany(attribute => attribute.Graphs))
+            names.UnionWith(subgraph.FreeNames);
+        return names;
+    }
+}

@@ -1,0 +1,60 @@
+using System.Collections.Immutable;
+using Google.Protobuf;
+using OnnxSteer.Onnx.Protobuf;
+using OnnxSteer.Onnx.Wire;
+
+namespace OnnxSteer.Onnx;
+
+/// <summary>An attribute of a node (AttributeProto). Subgraphs and tensors are views; other values are read when asked for.</summary>
+public sealed class NodeAttribute
+{
+    private readonly Model _model;
+    private readonly WireField _field;
+
+    internal NodeAttribute(Model model, WireField field, string name, Tensor? tensor) =>
+        (_model, _field, Name, Tensor) = (model, field, name, tensor);
+
+    /// <summary>The attribute's name.</summary>
+    public string Name { get; }
+
+    /// <summary>The tensor it holds, if it holds one.</summary>
+    public Tensor? Tensor { get; }
+
+    /// <summary>The subgraphs it holds: none, one, or several.</summary>
+    public ImmutableArray<Graph> Graphs { get; internal set; } = [];
+
+    /// <summary>The integer value.</summary>
+    public long Int => Proto.I;
+
+    /// <summary>The floating point value.</summary>
+    public float Float => Proto.F;
+
+    /// <summary>The text value.</summary>
+    public string String => Proto.S.ToStringUtf8();
+
+    /// <summary>The list of integers.</summary>
+    public IReadOnlyList<long> Ints => Proto.Ints;
+
+    /// <summary>The list of floating point numbers.</summary>
+    public IReadOnlyList<float> Floats => Proto.Floats;
+
+    internal WireField Field => _field;
+
+    /// <summary>The whole message, without looking into subgraphs or tensors of more than 16 MB.</summary>
+    internal AttributeProto Proto
+    {
+        get
+        {
+            if (_field.Length > 1 << 24)
+                throw new OnnxException($"{_model.Source.Name}: attribute '{Name}' has {_field.Length} bytes; a small value was expected.");
+            try
+            {
+                return AttributeProto.Parser.ParseFrom(_model.Source.ToArray(_field.Body, _field.Length));
+            }
+            catch (InvalidProtocolBufferException e)
+            {
+                throw new OnnxException($"{_model.Source.Name}: attribute '{Name}' is not readable: {e.Message}", e);
+            }
+        }
+    }
+}

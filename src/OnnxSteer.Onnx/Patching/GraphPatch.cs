@@ -1,0 +1,67 @@
+using System.Collections.Immutable;
+using OnnxSteer.Onnx.Protobuf;
+
+namespace OnnxSteer.Onnx.Patching;
+
+/// <summary>
+/// A change of a model as a value: made without touching the model, printed, compared, tested, applied by
+/// <see cref="Model.Apply"/>. The two things done to a graph are both built of the same edits: a tap reads a value out,
+/// an intercept replaces a value by a function of it.
+/// </summary>
+/// <param name="Edits">What is done, with a label each.</param>
+public sealed record GraphPatch(ImmutableArray<Edit> Edits)
+{
+    /// <summary>The patch that does nothing.</summary>
+    public static GraphPatch Empty { get; } = new(ImmutableArray<Edit>.Empty);
+
+    /// <summary>
+    /// Under which title the patch records itself in the model's metadata, so that it can be undone; null for a patch that
+    /// is never saved and leaves no record.
+    /// </summary>
+    public PatchTitle? Title { get; init; }
+
+    /// <summary>Both patches at once.</summary>
+    public GraphPatch With(params IEnumerable<Edit> edits) => this with { Edits = Edits.AddRange(edits) };
+
+    /// <summary>Reads a value out of the main graph: it becomes an output. One that is an output already stays as it is.</summary>
+    /// <exception cref="OnnxException">The graph has no such value, or the place is not in the main graph.</exception>
+    public GraphPatch Tap(Model model, ValuePlace place, string label)
+    {
+        if (place.Graph != Graph.MainPath)
+            throw new OnnxException($"{model.Source.Name}: {place} lies in a subgraph; only values of the main graph can be read out.");
+        Names.RequireValue(model, place);
+        if (model.Graph.Outputs.Any(output => output.Name == place.Value) || Edits.Any(edit => edit is AddOutput added && added.Info.Name == place.Value))
+            return this;
+        var info = new ValueInfoProto { Name = place.Value };
+        if (model.Graph.Info(place.Value)?.Type is { } type)
+            info.Type = type;
+        return With(new AddOutput(label, info));
+    }
+
+    /// <summary>
+    /// Replaces a value by a function of it. The producer's output gets a new name and the inserted nodes make the old one,
+    /// so that consumers, captures of subgraphs, graph outputs and annotations stay valid.
+    /// </summary>
+    /// <param name="model">The model the patch is for.</param>
+    /// <param name="place">The value; its range is the function's business.</param>
+    /// <param name="label">What this is for.</param>
+    /// <param name="function">Given the new name of the old value and the name to make, the nodes between, in order.</param>
+    /// <exception cref="OnnxException">No node makes the value.</exception>
+    public GraphPatch Intercept(Model model, ValuePlace place, string label, Func<string, string, IEnumerable<NodeProto>> function)
+    {
+        Names.RequireProducer(model, place);
+        var before = Names.Fresh(model, place.Value);
+        var nodes = function(before, place.Value);
+        // The last in the file is the nearest to the producer, so nodes go in front to back behind the same anchor.
+        return With(new RenameOutput(label, place.Graph, place.Value, before))
+            .With(nodes.Select(node => new AddNode(label, place.Graph, Anchor.After(place.Value), node)));
+    }
+
+    /// <summary>The edits, a line each.</summary>
+    public override string ToString() => string.Join('\n', Edits);
+}
+
+/// <summary>What a patch says of itself in the model's metadata.</summary>
+/// <param name="Label">Its name.</param>
+/// <param name="Properties">What else a reader may want to know: mode, strength, map.</param>
+public sealed record PatchTitle(string Label, ImmutableSortedDictionary<string, string> Properties);

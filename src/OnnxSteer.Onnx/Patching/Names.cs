@@ -1,0 +1,64 @@
+namespace OnnxSteer.Onnx.Patching;
+
+/// <summary>Names of values: those there are, and new ones.</summary>
+public static class Names
+{
+    /// <summary>What sets names of inserted values apart.</summary>
+    public const string Mark = "__onnxsteer";
+
+    /// <summary>
+    /// A name that nothing in the model bears: <c>NAME__onnxsteer1</c>, or the next number that is free. Patches of one
+    /// model never collide.
+    /// </summary>
+    public static string Fresh(Model model, string name)
+    {
+        var number = PatchRecord.Count(model) + 1;
+        while (IsTaken(model, $"{name}{Mark}{number}"))
+            number++;
+        return $"{name}{Mark}{number}";
+    }
+
+    /// <summary>The value's producer.</summary>
+    /// <exception cref="OnnxException">No node of that graph makes the value.</exception>
+    public static Node RequireProducer(Model model, ValuePlace place)
+    {
+        RequireValue(model, place);
+        return model.GraphAt(place.Graph).Producer(place.Value)
+            ?? throw new OnnxException($"{model.Source.Name}: {place} is an input or initializer of the graph, so no node makes it; only values that a node makes can be replaced.");
+    }
+
+    /// <summary>Makes sure the graph has the value.</summary>
+    /// <exception cref="OnnxException">It has not; the message lists the nearest names.</exception>
+    public static void RequireValue(Model model, ValuePlace place)
+    {
+        var graph = model.GraphAt(place.Graph);
+        if (!graph.Defines(place.Value))
+            throw new OnnxException($"{model.Source.Name}: graph '{place.Graph}' has no value '{place.Value}'.{Nearest(place.Value, graph.Nodes.SelectMany(node => node.Outputs))}");
+    }
+
+    /// <summary>A sentence that lists the names nearest to one, by edit distance.</summary>
+    public static string Nearest(string name, IEnumerable<string> names)
+    {
+        var nearest = names.Where(other => other.Length > 0).Distinct().Take(100_000)
+            .OrderBy(other => Distance(name, other)).ThenBy(other => other, StringComparer.Ordinal).Take(5).ToList();
+        return nearest.Count == 0 ? "" : $" Nearest: {string.Join(", ", nearest.Select(other => $"'{other}'"))}.";
+    }
+
+    private static bool IsTaken(Model model, string name) => model.Graphs.Any(graph => graph.Defines(name));
+
+    private static int Distance(string a, string b)
+    {
+        (a, b) = (a.Length > 200 ? a[..200] : a, b.Length > 200 ? b[..200] : b);
+        Span<int> row = stackalloc int[b.Length + 1];
+        for (var j = 0; j <= b.Length; j++)
+            row[j] = j;
+        for (var i = 1; i <= a.Length; i++)
+        {
+            var diagonal = row[0];
+            row[0] = i;
+            for (var j = 1; j <= b.Length; j++)
+                (diagonal, row[j]) = (row[j], Math.Min(Math.Min(row[j], row[j - 1]) + 1, diagonal + (a[i - 1] == b[j - 1] ? 0 : 1)));
+        }
+        return row[b.Length];
+    }
+}

@@ -1,0 +1,107 @@
+using System.Globalization;
+using System.Security.Cryptography;
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using OnnxSteer.Onnx.Wire;
+
+namespace OnnxSteer.Onnx.Patching;
+
+/// <summary>
+/// What a patch leaves in the model's metadata (<c>onnxsteer.patch.K</c>): who it is, and the bytes it replaced, so that
+/// <see cref="Undo"/> gives back the file as it was.
+/// </summary>
+/// <param name="Label">The patch's name.</param>
+/// <param name="Properties">What the patch says of itself.</param>
+/// <param name="Length">Bytes of the model before.</param>
+/// <param name="Sha256">Digest of the model before.</param>
+/// <param name="Splices">What was replaced, in order of offset in the model before.</param>
+public sealed record PatchRecord(string Label, SortedDictionary<string, string> Properties, long Length, string Sha256, IReadOnlyList<ReplacedBytes> Splices)
+{
+    private const string KeyPrefix = "onnxsteer.patch.";
+
+    // Renamed values and lengths take some bytes each; a patch that replaces weights keeps them elsewhere.
+    private const int MaxReplacedBytes = 1 << 24;
+
+    /// <summary>The patches in a model, oldest first.</summary>
+    /// <exception cref="OnnxException">A record that is not readable.</exception>
+    public static IReadOnlyList<PatchRecord> All(Model model) => [.. Entries(model).Select(entry => Parse(model, entry.Key, entry.Value))];
+
+    /// <summary>How many patches a model holds.</summary>
+    public static int Count(Model model) => Entries(model).Count();
+
+    /// <summary>The model without its last patch, byte for byte as it was.</summary>
+    /// <exception cref="OnnxException">There is no patch, or something changed the file since.</exception>
+    public static Model Undo(Model model)
+    {
+        var record = All(model) is [.., var last] ? last
+            : throw new OnnxException($"{model.Source.Name}: there is no patch to remove: its metadata hold no '{KeyPrefix}' entry.");
+        var changed = new OnnxException($"{model.Source.Name}: removing patch '{record.Label}' does not give back the model it was applied to, so the file was changed since by something else. It is left as it is; take the original model instead.");
+        long shift = 0, previous = 0;
+        var splices = new List<Splice>();
+        foreach (var splice in record.Splices)
+        {
+            if (splice.Offset < previous || splice.Length < 0 || splice.Offset > record.Length || splice.Length > model.Source.Length - splice.Offset - shift)
+                throw changed;
+            splices.Add(new Splice(splice.Offset + shift, splice.Length, splice.Bytes));
+            shift += splice.Length - splice.Bytes.Length;
+            previous = splice.Offset + splice.Bytes.Length;
+        }
+        // Behind the original's end lies the record itself.
+        var end = record.Length + shift;
+        if (end < 0 || end > model.Source.Length || previous > record.Length)
+            throw changed;
+        splices.Add(new Splice(end, model.Source.Length - end, default));
+        var original = SplicedSource.Of(model.Source, splices);
+        if (original.Length != record.Length || Digest(original) != record.Sha256)
+            throw changed;
+        return Model.Read(original, model.Folder);
+    }
+
+    internal static AddMetadata Entry(Model model, PatchTitle title, IReadOnlyList<Splice> splices)
+    {
+        var replaced = splices.Select(splice => new ReplacedBytes(splice.Offset, splice.Inserted.Length, model.Source.ToArray(splice.Offset, splice.Removed))).ToList();
+        if (replaced.Sum(splice => (long)splice.Bytes.Length) is var size and > MaxReplacedBytes)
+            throw new OnnxException($"{model.Source.Name}: patch '{title.Label}' replaces {size} bytes inline; at most {MaxReplacedBytes} can be kept for undoing it.");
+        var record = new PatchRecord(title.Label, new SortedDictionary<string, string>(title.Properties), model.Source.Length, Digest(model.Source), replaced);
+        var number = Entries(model).Select(entry => NumberOf(entry.Key)).DefaultIfEmpty(0).Max() + 1;
+        return new AddMetadata("record", string.Create(CultureInfo.InvariantCulture, $"{KeyPrefix}{number}"), JsonSerializer.Serialize(record, PatchRecordJson.Default.PatchRecord));
+    }
+
+    private static IEnumerable<KeyValuePair<string, string>> Entries(Model model) =>
+        model.Metadata.Where(entry => NumberOf(entry.Key) > 0).OrderBy(entry => NumberOf(entry.Key));
+
+    private static int NumberOf(string key) =>
+        key.StartsWith(KeyPrefix, StringComparison.Ordinal) && int.TryParse(key.AsSpan(KeyPrefix.Length), NumberStyles.None, CultureInfo.InvariantCulture, out var number) ? number : 0;
+
+    private static PatchRecord Parse(Model model, string key, string json)
+    {
+        try
+        {
+            if (JsonSerializer.Deserialize(json, PatchRecordJson.Default.PatchRecord) is
+                { Label: not null, Properties: not null, Sha256: not null, Splices: not null } record && record.Splices.All(splice => splice is { Bytes: not null }))
+                return record;
+        }
+        catch (JsonException)
+        {
+        }
+        throw new OnnxException($"{model.Source.Name}: the metadata entry '{key}' is no readable patch record; something changed the file since the patch was applied.");
+    }
+
+    private static string Digest(ByteSource source)
+    {
+        using var hash = SHA256.Create();
+        using (var stream = new CryptoStream(Stream.Null, hash, CryptoStreamMode.Write))
+            source.CopyTo(stream);
+        return Convert.ToHexStringLower(hash.Hash!);
+    }
+}
+
+/// <summary>Bytes that a patch replaced.</summary>
+/// <param name="Offset">Where they lay in the model before.</param>
+/// <param name="Length">How many bytes took their place.</param>
+/// <param name="Bytes">The bytes themselves.</param>
+public sealed record ReplacedBytes(long Offset, long Length, byte[] Bytes);
+
+[JsonSerializable(typeof(PatchRecord))]
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase)]
+internal sealed partial class PatchRecordJson : JsonSerializerContext;

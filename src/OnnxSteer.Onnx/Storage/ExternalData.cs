@@ -1,0 +1,49 @@
+namespace OnnxSteer.Onnx.Storage;
+
+/// <summary>External tensor data (docs/ExternalData.md of the ONNX specification): never followed outside the model's folder.</summary>
+internal static class ExternalData
+{
+    /// <summary>The data files a model names, relative to its folder, each once.</summary>
+    public static IEnumerable<string> Locations(Model model) =>
+        model.Tensors.Select(tensor => tensor.External?.Location).OfType<string>().Distinct();
+
+    /// <summary>Checks that every external tensor lies within its file and every file within the folder.</summary>
+    public static void Check(Model model)
+    {
+        var lengths = new Dictionary<string, long>();
+        foreach (var tensor in model.Tensors)
+        {
+            if (tensor.External is not { } external)
+                continue;
+            if (!lengths.TryGetValue(external.Location, out var fileLength))
+                lengths[external.Location] = fileLength = LengthOf(Resolve(model, external.Location), tensor);
+            var length = tensor.DataType.Bits() == 0 ? external.Length ?? 0 : tensor.ByteLength;
+            if (external.Length is { } stated && stated != 0 && stated != length)
+                throw new OnnxException($"{model.Source.Name}: tensor '{tensor.Name}' has shape [{string.Join(", ", tensor.Dims)}] of {tensor.DataType.Name()}, {length} bytes, but says that {stated} lie in '{external.Location}'. The model does not belong to its data file, or is damaged.");
+            if (external.Offset > fileLength - length)
+                throw new OnnxException($"{model.Source.Name}: tensor '{tensor.Name}' wants bytes {external.Offset} to {external.Offset + length} of '{external.Location}', which has {fileLength}. The data file is cut short or belongs to another model.");
+        }
+    }
+
+    /// <summary>The file of a location.</summary>
+    /// <exception cref="OnnxException">The location is absolute or leads out of the folder.</exception>
+    public static string Resolve(Model model, string location)
+    {
+        if (model.Folder is null)
+            throw new OnnxException($"{model.Source.Name}: data lie outside the model in '{location}', but the model was read from memory without a folder. Say which folder its data are in.");
+        // Both separators and drive letters on every platform: a model travels.
+        var steps = location.Split('/', '\\');
+        if (steps[0].Length == 0 || location.Contains(':', StringComparison.Ordinal) || location.Contains('\0', StringComparison.Ordinal) || steps.Contains(".."))
+            throw new OnnxException($"{model.Source.Name}: the external data location '{location}' leads out of the model's folder. Only paths below the folder are followed.");
+        return Path.Combine([model.Folder, .. steps]);
+    }
+
+    private static long LengthOf(string path, Tensor tensor)
+    {
+        // The link's target counts: caches keep models as folders of links.
+        var file = new FileInfo(path);
+        if (!file.Exists)
+            throw new OnnxException($"{path}: this data file is missing; tensor '{tensor.Name}' and maybe others lie in it. Copy it beside the model.");
+        return file.ResolveLinkTarget(returnFinalTarget: true) is FileInfo target ? target.Length : file.Length;
+    }
+}

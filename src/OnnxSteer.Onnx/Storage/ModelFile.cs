@@ -1,0 +1,54 @@
+using System.Text.Json;
+
+namespace OnnxSteer.Onnx.Storage;
+
+/// <summary>Finds the model that a path means.</summary>
+public static class ModelFile
+{
+    private static readonly string[] UsualNames = ["model.onnx", "decoder_model.onnx", "decoder_model_merged.onnx"];
+
+    /// <summary>Opens the model that <see cref="Locate"/> finds.</summary>
+    public static Model Open(string path) => Model.Open(Locate(path));
+
+    /// <summary>
+    /// The model file of a path: the path itself if it is a file; of a folder the file that <c>genai_config.json</c> names,
+    /// else <c>model.onnx</c>, <c>decoder_model.onnx</c>, <c>decoder_model_merged.onnx</c>, else the only <c>.onnx</c> file.
+    /// </summary>
+    /// <exception cref="OnnxException">There is none, or more than one; the message lists them.</exception>
+    public static string Locate(string path)
+    {
+        if (File.Exists(path))
+            return path;
+        if (!Directory.Exists(path))
+            throw new OnnxException($"{path}: there is no such file or folder. A .onnx file, or a folder that holds one, was expected.");
+        var named = UsualNames.Prepend(NamedByGenai(path)).OfType<string>().Select(name => Path.Combine(path, name)).FirstOrDefault(File.Exists);
+        if (named is not null)
+            return named;
+        var files = Directory.GetFiles(path, "*.onnx").Order(StringComparer.Ordinal).ToList();
+        return files.Count switch
+        {
+            1 => files[0],
+            0 => throw new OnnxException($"{path}: the folder holds no .onnx file."),
+            _ => throw new OnnxException($"{path}: the folder holds {files.Count} models and none is the usual one ({string.Join(", ", UsualNames)}): {string.Join(", ", files.Take(20).Select(Path.GetFileName))}. Name the file."),
+        };
+    }
+
+    private static string? NamedByGenai(string folder)
+    {
+        var config = Path.Combine(folder, "genai_config.json");
+        if (!File.Exists(config))
+            return null;
+        try
+        {
+            using var json = JsonDocument.Parse(File.ReadAllBytes(config));
+            var name = json.RootElement.GetProperty("model").GetProperty("decoder").GetProperty("filename").GetString();
+            if (name is null || Path.GetFileName(name) != name)
+                throw new OnnxException($"{config}: the decoder's file name '{name}' leads out of the folder; a plain file name was expected.");
+            return File.Exists(Path.Combine(folder, name)) ? name : throw new OnnxException($"{config} names the model '{name}', which is not in the folder.");
+        }
+        catch (Exception e) when (e is JsonException or KeyNotFoundException or InvalidOperationException)
+        {
+            throw new OnnxException($"{config}: no model.decoder.filename can be read from it: {e.Message}", e);
+        }
+    }
+}

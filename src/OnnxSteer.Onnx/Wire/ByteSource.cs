@@ -1,0 +1,85 @@
+using Microsoft.Win32.SafeHandles;
+
+namespace OnnxSteer.Onnx.Wire;
+
+/// <summary>Immutable bytes that are read where they lie: a file, memory, or another source with splices in it.</summary>
+public abstract class ByteSource
+{
+    private protected ByteSource(string name, long length) => (Name, Length) = (name, length);
+
+    /// <summary>What messages call these bytes: a file's path, or what the caller said.</summary>
+    public string Name { get; }
+
+    /// <summary>Bytes in all.</summary>
+    public long Length { get; }
+
+    /// <summary>Fills <paramref name="destination"/> with the bytes from <paramref name="offset"/> on.</summary>
+    /// <exception cref="OnnxException">The range does not lie within the source.</exception>
+    public void Read(long offset, Span<byte> destination)
+    {
+        if (offset < 0 || destination.Length > Length - offset)
+            throw new OnnxException($"{Name}: bytes {offset} to {offset + destination.Length} were asked for, but there are {Length}.");
+        if (destination.Length > 0)
+            ReadCore(offset, destination);
+    }
+
+    /// <summary>Writes all bytes to a stream, a bounded buffer at a time.</summary>
+    public void CopyTo(Stream stream, CancellationToken cancel = default)
+    {
+        var buffer = new byte[(int)Math.Min(Length, 1 << 20)];
+        for (long offset = 0; offset < Length; offset += buffer.Length)
+        {
+            cancel.ThrowIfCancellationRequested();
+            var part = buffer.AsSpan(0, (int)Math.Min(buffer.Length, Length - offset));
+            Read(offset, part);
+            stream.Write(part);
+        }
+    }
+
+    /// <summary>All bytes in one array.</summary>
+    public byte[] ToArray() => ToArray(0, Length);
+
+    /// <summary>The bytes of one range in an array.</summary>
+    public byte[] ToArray(long offset, long length)
+    {
+        if (length > Array.MaxLength)
+            throw new OnnxException($"{Name}: {length} bytes do not fit one array; save the model to a file instead.");
+        var bytes = new byte[length];
+        Read(offset, bytes);
+        return bytes;
+    }
+
+    private protected abstract void ReadCore(long offset, Span<byte> destination);
+
+    /// <summary>The bytes of a file, read on demand. The file may be renamed or replaced meanwhile, not written to.</summary>
+    public static ByteSource Open(string path)
+    {
+        var handle = File.OpenHandle(path, FileMode.Open, FileAccess.Read, FileShare.Read | FileShare.Delete, FileOptions.RandomAccess);
+        return new FileSource(path, handle);
+    }
+
+    /// <summary>Bytes in memory; they must not change.</summary>
+    public static ByteSource From(ReadOnlyMemory<byte> bytes, string name = "model in memory") => new MemorySource(name, bytes);
+
+    // The handle closes itself when the last model that reads from it is gone.
+    private sealed class FileSource(string path, SafeFileHandle handle) : ByteSource(path, RandomAccess.GetLength(handle))
+    {
+        private protected override void ReadCore(long offset, Span<byte> destination)
+        {
+            while (destination.Length > 0)
+            {
+                var count = RandomAccess.Read(handle, destination, offset);
+                if (count == 0)
+                    throw new OnnxException($"{Name}: the file became shorter while it was read: {offset} of {Length} bytes are left.");
+                offset += count;
+                destination = destination[count..];
+            }
+        }
+    }
+
+    private sealed class MemorySource(string name, ReadOnlyMemory<byte> bytes) : ByteSource(name, bytes.Length)
+    {
+        private protected override void ReadCore(long offset, Span<byte> destination) =>
+            bytes.Span.Slice((int)offset, destination.Length).CopyTo(destination);
+    }
+}
