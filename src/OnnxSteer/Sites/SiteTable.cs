@@ -1,0 +1,102 @@
+using System.Collections.Immutable;
+using System.Text.RegularExpressions;
+using OnnxSteer.Onnx;
+using OnnxSteer.Onnx.Inference;
+using OnnxSteer.Onnx.Patching;
+
+namespace OnnxSteer;
+
+/// <summary>All sites of a model, in execution order, and which dialect found them.</summary>
+public sealed class SiteTable
+{
+    /// <summary>What a site that is named by its value alone begins with.</summary>
+    public const string ValuePrefix = "value:";
+
+    private static readonly TimeSpan PatternTimeout = TimeSpan.FromSeconds(2);
+    private readonly Model _model;
+    private readonly Dictionary<string, Site> _byName;
+
+    private SiteTable(Model model, string dialect, string evidence, ImmutableArray<Site> sites)
+    {
+        (_model, Dialect, Evidence, Sites) = (model, dialect, evidence, sites);
+        _byName = [];
+        // A name of its own beats an alias of another site.
+        foreach (var (name, site) in sites.Select(site => (site.Name, site)).Concat(sites.SelectMany(site => site.Aliases, (site, alias) => (alias, site))))
+            _byName.TryAdd(name, site);
+    }
+
+    /// <summary>Which exporter's names the graph bears: <c>torchscript</c>, <c>genai</c>, or <c>unknown</c>.</summary>
+    public string Dialect { get; }
+
+    /// <summary>What the dialect was recognised by.</summary>
+    public string Evidence { get; }
+
+    /// <summary>The sites in execution order.</summary>
+    public ImmutableArray<Site> Sites { get; }
+
+    /// <summary>Finds the sites of a model. An unknown graph has none, but any value can still be named.</summary>
+    public static SiteTable Of(Model model)
+    {
+        foreach (var dialect in Dialects.All)
+            if (dialect.Recognise(model) is { } evidence)
+                return new SiteTable(model, dialect.Name, evidence, dialect.Sites(model));
+        return new SiteTable(model, "unknown", "no dialect knows the graph's names", []);
+    }
+
+    /// <summary>
+    /// The sites whose name, or one of whose aliases, a regular expression matches from end to end; or the one value that
+    /// <c>value:NAME</c> names. A site matched by an alias only bears that alias.
+    /// </summary>
+    /// <exception cref="OnnxException">The pattern is no regular expression, or matches nothing; the message lists the nearest names.</exception>
+    public ImmutableArray<Site> Matching(string pattern)
+    {
+        if (pattern.StartsWith(ValuePrefix, StringComparison.Ordinal))
+            return [OfValue(pattern)];
+        Regex regex;
+        try
+        {
+            regex = new Regex($"^(?:{pattern})$", RegexOptions.CultureInvariant, PatternTimeout);
+        }
+        catch (ArgumentException e)
+        {
+            throw new OnnxException($"The site pattern '{pattern}' is no regular expression: {e.Message}", e);
+        }
+        try
+        {
+            ImmutableArray<Site> found = [.. Sites.SelectMany(site => site.Names.Where(name => regex.IsMatch(name)).Take(1).Select(site.Called))];
+            return found.IsEmpty ? throw Missing($"The site pattern '{pattern}' matches none of the {Sites.Length} sites of {_model.Source.Name}.", pattern) : found;
+        }
+        catch (RegexMatchTimeoutException e)
+        {
+            throw new OnnxException($"The site pattern '{pattern}' takes too long to match; write it without nested repetitions.", e);
+        }
+    }
+
+    /// <summary>The site of that name or alias, or of a <c>value:NAME</c>, called by it.</summary>
+    /// <exception cref="OnnxException">There is none; the message lists the nearest names.</exception>
+    public Site Find(string name)
+    {
+        if (name.StartsWith(ValuePrefix, StringComparison.Ordinal))
+            return OfValue(name);
+        return _byName.TryGetValue(name, out var site) ? site.Called(name)
+            : throw Missing($"{_model.Source.Name} has no site '{name}' (dialect: {Dialect}, {Sites.Length} sites).", name);
+    }
+
+    private OnnxException Missing(string what, string name) =>
+        new(Sites.IsEmpty
+            ? $"{what} No site is known by name in this graph; name a value as '{ValuePrefix}NAME'."
+            : $"{what}{Names.Nearest(name, Sites.SelectMany(site => site.Names))} 'onnxsteer inspect' lists them all.");
+
+    private Site OfValue(string name)
+    {
+        var value = name[ValuePrefix.Length..];
+        Names.RequireProducer(_model, new ValuePlace(Graph.MainPath, value));
+        var node = _model.Graph.Producer(value)!;
+        var facts = FactTable.Of(_model.Graph)[value];
+        if (!facts.DataType.IsFloat() || facts.LastDim is not { } channels)
+            throw new OnnxException($"{_model.Source.Name}: value '{value}' cannot be steered: a floating point tensor with a last axis of known size was expected, this is {facts.DataType.Name()} with last axis {facts.LastDim?.ToString() ?? "unknown"}.");
+        var hook = SkipNorm.IsSum(node, value) ? Hook.Unfuse : Hook.After;
+        return new Site(name, [], [new Place(new ValuePlace(Graph.MainPath, value), node.Index, node.Label, null, hook)],
+            facts.DataType, facts.Rank, -1, (int)channels, node.Index, "named by its value", Confidence.Certain);
+    }
+}
