@@ -18,8 +18,8 @@ internal static class PositionMask
         return positions switch
         {
             Positions.Last => Last(ops, hint, tokens, signature.AttentionMask),
-            Positions.Prompt => ops.Node(hint, "Greater", tokens, ops.Integers(1)),
-            _ => ops.Node(hint, "Equal", tokens, ops.Integers(1)),
+            Positions.Prompt => ops.Reshape(hint, ops.Node(hint, "Greater", tokens, ops.Integers(1)), 1, 1, 1),
+            _ => ops.Reshape(hint, ops.Node(hint, "Equal", tokens, ops.Integers(1)), 1, 1, 1),
         };
     }
 

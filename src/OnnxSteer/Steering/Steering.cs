@@ -24,14 +24,17 @@ public static class Steering
         if (model.Opset() is not >= 7)
             throw new OnnxException($"{model.Source.Name}: the model uses opset {model.Opset()?.ToString(CultureInfo.InvariantCulture) ?? "none"} of ai.onnx; steering needs 7 or newer, where operators broadcast. Convert the model first.");
         var values = ValueTransport.Of(model, table, map).Where(value => options.AllowIdentity || value.HasScale || value.HasShift).ToList();
+        var label = options.Label ?? map.Provenance.Label ?? "";
         var names = new HashSet<string>();
         var prefix = new Ops(model, "parameters", names);
         var mask = PositionMask.Add(prefix, model, options.Positions);
-        var patch = GraphPatch.Empty with { Title = TitleOf(map, options, values, origin) };
+        var patch = GraphPatch.Empty with { Title = TitleOf(map, options, label, values.Count, origin) };
         IReadOnlyList<ScaledParameters>? live = null;
         if (options.Mode == Mode.Live)
-            (live, patch) = Parameters.Live(prefix, model, values, options.Label, options.Strength, options.AllowIdentity) is var (parameters, edits)
-                ? (parameters, patch.With(edits)) : default;
+        {
+            (live, var dial) = Parameters.Live(prefix, model, values, label, options.Strength, options.AllowIdentity);
+            patch = patch.With(dial);
+        }
         patch = patch.With(prefix.Flush(Graph.MainPath, Anchor.Start));
         foreach (var (index, value) in values.Index())
         {
@@ -102,21 +105,20 @@ public static class Steering
             throw new OnnxException("Strength 0 baked into the graph changes nothing. Choose another strength, --mode live for a dial, or --allow-identity.");
     }
 
-    private static PatchTitle TitleOf(SteeringMap map, SteeringOptions options, IReadOnlyList<ValueTransport> values, Fingerprint origin)
+    private static PatchTitle TitleOf(SteeringMap map, SteeringOptions options, string label, int values, Fingerprint origin)
     {
-        var label = options.Label.Length > 0 ? options.Label : map.Provenance.Label ?? "steering";
         var properties = ImmutableSortedDictionary.CreateRange(StringComparer.Ordinal, new Dictionary<string, string>
         {
             ["mode"] = options.Mode.ToString().ToLowerInvariant(),
             ["strength"] = options.Strength.ToString("R", CultureInfo.InvariantCulture),
             ["positions"] = options.Positions.ToString().ToLowerInvariant(),
             ["sites"] = string.Join(' ', map.Sites.Select(site => site.Site)),
-            ["values"] = values.Count.ToString(CultureInfo.InvariantCulture),
+            ["values"] = values.ToString(CultureInfo.InvariantCulture),
             ["method"] = map.Provenance.Method ?? "unknown",
             ["tool"] = Provenance.ThisTool,
         });
         if (options.Mode == Mode.Live)
-            properties = properties.Add("input", Parameters.StrengthName(options.Label));
-        return new PatchTitle(label, properties.AddRange(Origin.Properties(origin)));
+            properties = properties.Add("input", Parameters.StrengthName(label));
+        return new PatchTitle(label.Length > 0 ? label : "steering", properties.AddRange(Origin.Properties(origin)));
     }
 }

@@ -1,5 +1,3 @@
-using OnnxSteer.Onnx;
-
 namespace OnnxSteer;
 
 /// <summary>How a map is written into a graph.</summary>
@@ -40,8 +38,8 @@ public sealed record SteeringOptions
     /// <summary>Which tokens.</summary>
     public Positions Positions { get; init; }
 
-    /// <summary>The dial's name behind <c>onnxsteer.strength</c> where a graph has several; empty for none.</summary>
-    public string Label { get; init; } = "";
+    /// <summary>The dial's name behind <c>onnxsteer.strength</c> where a graph has several; null for the map's own label.</summary>
+    public string? Label { get; init; }
 
     /// <summary>Take a map that was fitted on another model.</summary>
     public bool Force { get; init; }
