@@ -1,0 +1,66 @@
+using OnnxSteer.Ort.Native;
+
+namespace OnnxSteer.Ort;
+
+/// <summary>What computes: the CPU, or a device that the loaded library was built for.</summary>
+/// <param name="Name">ONNX Runtime's short name: "CPU", "CUDA", "DML", "CoreML", "QNN", "XNNPACK", ...; letter case is free.</param>
+/// <param name="Options">The provider's own settings, such as <c>device_id</c>.</param>
+public sealed record ExecutionProvider(string Name, IReadOnlyDictionary<string, string>? Options = null)
+{
+    private const string Suffix = "ExecutionProvider";
+
+    /// <summary>The CPU. It is always the last resort, whether named or not.</summary>
+    public static ExecutionProvider Cpu { get; } = new("CPU");
+
+    /// <summary>An NVIDIA device.</summary>
+    /// <param name="device">Its number, from 0.</param>
+    public static ExecutionProvider Cuda(int device = 0) => new("CUDA", DeviceId(device));
+
+    /// <summary>A Windows graphics device, through DirectML.</summary>
+    /// <param name="device">Its number, from 0.</param>
+    public static ExecutionProvider DirectML(int device = 0) => new("DML", DeviceId(device));
+
+    internal bool IsDirectML => Is("DML") || Is("DirectML");
+
+    internal unsafe void AppendTo(void* options)
+    {
+        var api = OrtLibrary.Api;
+        if (Is("CPU"))
+            return;
+        var available = OrtEnvironment.AvailableProviders;
+        var full = (IsDirectML ? "Dml" : Name) + Suffix;
+        if (!available.Contains(full, StringComparer.OrdinalIgnoreCase))
+            throw new OrtException(OrtErrorCode.NotFound, $"The execution provider '{Name}' is not in this ONNX Runtime "
+                + $"({OrtLibrary.Path}, version {OrtLibrary.Version}), which has: {string.Join(", ", available.Select(Short))}. {Remedy()}");
+
+        using var pairs = new NativeOptions(Options ?? new Dictionary<string, string>());
+        if (Is("CUDA"))
+        {
+            void* cuda;
+            OrtStatus.Check(api->CreateCUDAProviderOptions(&cuda));
+            try
+            {
+                OrtStatus.Check(api->UpdateCUDAProviderOptions(cuda, pairs.Keys, pairs.Values, (nuint)pairs.Count));
+                OrtStatus.Check(api->SessionOptionsAppendExecutionProvider_CUDA_V2(options, cuda));
+            }
+            finally
+            {
+                api->ReleaseCUDAProviderOptions(cuda);
+            }
+        }
+        else
+        {
+            using var name = NativeString.Utf8(IsDirectML ? "DML" : Name);
+            OrtStatus.Check(api->SessionOptionsAppendExecutionProvider(options, name, pairs.Keys, pairs.Values, (nuint)pairs.Count));
+        }
+    }
+
+    private bool Is(string name) => string.Equals(Name, name, StringComparison.OrdinalIgnoreCase);
+
+    private string Remedy() => (Is("CUDA") ? "Build with -p:OrtFlavor=Cuda" : IsDirectML ? "Build with -p:OrtFlavor=DirectML"
+        : "Build with -p:OrtFlavor=System") + $", or set {OrtLibrary.EnvironmentVariable} to a library that has it.";
+
+    private static string Short(string provider) => provider.EndsWith(Suffix, StringComparison.Ordinal) ? provider[..^Suffix.Length] : provider;
+
+    private static Dictionary<string, string> DeviceId(int device) => new() { ["device_id"] = $"{device}" };
+}

@@ -1,0 +1,63 @@
+using System.Runtime.InteropServices;
+
+namespace OnnxSteer.Ort.Native;
+
+/// <summary>
+/// Owns one native object of any kind, and what that object reads as long as it lives, such as pinned
+/// memory. Both go when the last user is done, so that a Dispose during a run takes nothing away from the run.
+/// </summary>
+internal sealed unsafe class OrtHandle : SafeHandle
+{
+    private readonly delegate* unmanaged<void*, void> release;
+    private readonly IDisposable? keep;
+
+    public OrtHandle(void* pointer, delegate* unmanaged<void*, void> release, IDisposable? keep = null)
+        : base(0, ownsHandle: true)
+    {
+        this.release = release;
+        this.keep = keep;
+        SetHandle((nint)pointer);
+    }
+
+    public override bool IsInvalid => handle == 0;
+
+    /// <summary>The pointer, for as long as the caller holds a lease (or is the only one who knows the handle).</summary>
+    public void* Pointer => (void*)handle;
+
+    /// <summary>Keeps the object alive until <see cref="Lease.Dispose"/>.</summary>
+    /// <param name="owner">The object that a caller sees, named by the error if it is disposed already.</param>
+    public Lease Use(object owner)
+    {
+        AddUse(owner);
+        return new Lease(this);
+    }
+
+    /// <summary>Like <see cref="Use"/>, for callers that end it by <see cref="SafeHandle.DangerousRelease"/>.</summary>
+    public void AddUse(object owner)
+    {
+        var added = false;
+        try
+        {
+            DangerousAddRef(ref added);
+        }
+        catch (ObjectDisposedException)
+        {
+            throw new ObjectDisposedException(owner.GetType().Name);
+        }
+    }
+
+    protected override bool ReleaseHandle()
+    {
+        release((void*)handle);
+        keep?.Dispose();
+        return true;
+    }
+}
+
+/// <summary>A use of a native object that ends with the scope.</summary>
+internal readonly unsafe ref struct Lease(OrtHandle handle)
+{
+    public void* Pointer => handle.Pointer;
+
+    public void Dispose() => handle.DangerousRelease();
+}
