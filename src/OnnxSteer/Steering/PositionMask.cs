@@ -6,13 +6,12 @@ namespace OnnxSteer;
 internal static class PositionMask
 {
     /// <summary>Adds the nodes of a mask; null for all positions. They depend on the graph's inputs alone.</summary>
-    public static string? Add(Ops ops, Model model, Positions positions)
+    public static string? Add(Ops ops, DecoderSignature signature, Positions positions)
     {
         if (positions == Positions.All)
             return null;
-        var signature = DecoderSignature.Of(model);
         if (ops.Opset < 12)
-            throw new OnnxException($"{model.Source.Name}: positions other than 'all' need opset 12 or newer; the model has {ops.Opset}.");
+            throw new OnnxException($"Positions other than 'all' need opset 12 or newer; the model has {ops.Opset}.");
         const string hint = "onnxsteer.positions";
         var tokens = Size(ops, hint, signature.InputIds);
         return positions switch

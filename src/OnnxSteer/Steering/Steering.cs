@@ -27,7 +27,7 @@ public static class Steering
         var label = options.Label ?? map.Provenance.Label ?? "";
         var names = new HashSet<string>();
         var prefix = new Ops(model, "parameters", names);
-        var mask = PositionMask.Add(prefix, model, options.Positions);
+        var mask = options.Positions == Positions.All ? null : PositionMask.Add(prefix, DecoderSignature.Of(model), options.Positions);
         var patch = GraphPatch.Empty with { Title = TitleOf(map, options, label, values.Count, origin) };
         IReadOnlyList<ScaledParameters>? live = null;
         if (options.Mode == Mode.Live)
