@@ -1,0 +1,57 @@
+namespace OnnxSteer.Tokenizers;
+
+/// <summary>Several pre-tokenizers in a row, each cutting the pieces of the one before.</summary>
+internal sealed record SequencePreTokenizer(IReadOnlyList<IPreTokenizer> PreTokenizers) : IPreTokenizer
+{
+    public List<NormalizedString> PreTokenize(List<NormalizedString> pieces) =>
+        PreTokenizers.Aggregate(pieces, (cut, preTokenizer) => preTokenizer.PreTokenize(cut));
+}
+
+/// <summary>Cuts at the matches of a pattern.</summary>
+internal sealed record SplitPreTokenizer(IPattern Pattern, SplitDelimiterBehavior Behavior, bool Invert) : IPreTokenizer
+{
+    public List<NormalizedString> PreTokenize(List<NormalizedString> pieces)
+    {
+        var cut = new List<NormalizedString>(pieces.Count);
+        foreach (var piece in pieces)
+            Splitter.Split(piece, Pattern, Behavior, Invert, cut);
+        return cut;
+    }
+}
+
+/// <summary>When a mark of a word's start goes before a piece that has none.</summary>
+internal enum PrependScheme
+{
+    /// <summary>Before every piece.</summary>
+    Always,
+
+    /// <summary>Before the piece that starts the whole text.</summary>
+    First,
+
+    /// <summary>Before none.</summary>
+    Never,
+}
+
+/// <summary>SentencePiece's way: a visible mark for every space, and pieces that begin with it.</summary>
+internal sealed record MetaspacePreTokenizer(string Replacement, PrependScheme PrependScheme, bool Split) : IPreTokenizer
+{
+    private static readonly LiteralPattern Space = new(" ");
+    private readonly LiteralPattern mark = new(Replacement);
+
+    public List<NormalizedString> PreTokenize(List<NormalizedString> pieces)
+    {
+        var cut = new List<NormalizedString>(pieces.Count);
+        foreach (var piece in pieces)
+        {
+            var text = piece.Replace(Space, Replacement);
+            if (!text.Span.StartsWith(Replacement, StringComparison.Ordinal)
+                && (PrependScheme == PrependScheme.Always || (PrependScheme == PrependScheme.First && text.OriginalStart == 0)))
+                text = text.Prepend(Replacement);
+            if (Split)
+                Splitter.Split(text, mark, SplitDelimiterBehavior.MergedWithNext, invert: false, cut);
+            else
+                cut.Add(text);
+        }
+        return cut;
+    }
+}
