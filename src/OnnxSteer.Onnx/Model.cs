@@ -27,6 +27,9 @@ public sealed class Model
     /// <summary>The folder that external data are relative to; null for a model in memory.</summary>
     public string? Folder { get; }
 
+    /// <summary>The file that holds exactly these bytes; null for a model in memory or with a patch that is not saved.</summary>
+    public string? Path { get; private init; }
+
     /// <summary>The IR version.</summary>
     public long IrVersion { get; internal set; }
 
@@ -63,7 +66,7 @@ public sealed class Model
         {
             throw new OnnxException($"{path}: the model file cannot be opened: {e.Message}", e);
         }
-        return Read(source, Path.GetDirectoryName(Path.GetFullPath(path)));
+        return Read(source, System.IO.Path.GetDirectoryName(System.IO.Path.GetFullPath(path)), path);
     }
 
     /// <summary>Reads a model from memory.</summary>
@@ -73,9 +76,9 @@ public sealed class Model
     public static Model Parse(ReadOnlyMemory<byte> bytes, string? folder = null, string name = "model in memory") =>
         Read(ByteSource.From(bytes, name), folder);
 
-    internal static Model Read(ByteSource source, string? folder)
+    internal static Model Read(ByteSource source, string? folder, string? path = null)
     {
-        var model = new Model(source, folder);
+        var model = new Model(source, folder) { Path = path };
         new ModelReader(model).Read();
         ExternalData.Check(model);
         return model;

@@ -1,0 +1,69 @@
+using System.Collections.Immutable;
+using OnnxSteer.Onnx;
+using OnnxSteer.Ort;
+
+namespace OnnxSteer.Running;
+
+/// <summary>How activations are captured.</summary>
+public sealed record CaptureOptions
+{
+    /// <summary>How the tokens of a prompt become one row.</summary>
+    public Pooling Pooling { get; init; }
+
+    /// <summary>Prompts in one call.</summary>
+    public int BatchSize { get; init; } = 32;
+
+    /// <summary>The session's settings.</summary>
+    public SessionOptions? Session { get; init; }
+}
+
+/// <summary>Reads pooled activations of prompts off a model.</summary>
+public static class Capture
+{
+    /// <summary>
+    /// Runs prompts through the part of a model that the sites need, pooling inside the graph. Prompts of like length share a
+    /// call; the rows come in the order of the prompts.
+    /// </summary>
+    /// <param name="model">The model.</param>
+    /// <param name="sites">The sites to read.</param>
+    /// <param name="prompts">Token ids of each prompt; none may be empty.</param>
+    /// <param name="options">How.</param>
+    /// <param name="progress">Told how many prompts are done.</param>
+    /// <param name="cancel">Ends the capture.</param>
+    /// <returns>One matrix <c>[prompts, channels]</c> a site, in the order of <paramref name="sites"/>.</returns>
+    public static ImmutableArray<SiteActivations> Run(
+        Model model, ImmutableArray<Site> sites, IReadOnlyList<ImmutableArray<int>> prompts, CaptureOptions options, IProgress<int>? progress = null,
+        CancellationToken cancel = default)
+    {
+        var (pruned, taps) = SiteTaps.Pooled(model, sites, options.Pooling);
+        using var decoder = Decoder.Open(pruned, DecoderSignature.Of(model), options.Session);
+        var values = sites.Select(site => new float[prompts.Count * site.Channels]).ToArray();
+        string[] outputs = [.. taps.SelectMany(tap => tap.Parts).Select(part => part.Output).Distinct()];
+        var order = Enumerable.Range(0, prompts.Count).OrderBy(i => prompts[i].Length).ToArray();
+        var done = 0;
+        foreach (var rows in order.Chunk(options.BatchSize))
+        {
+            cancel.ThrowIfCancellationRequested();
+            var batch = new TokenBatch([.. rows.Select(row => prompts[row])], decoder.Signature.Padding, decoder.Config.PadId);
+            using var state = decoder.Start(rows.Length);
+            var results = state.Run(batch, outputs, cancel);
+            for (var i = 0; i < taps.Length; i++)
+                foreach (var (place, output) in taps[i].Parts)
+                    CopyRows(results[Array.IndexOf(outputs, output)], place, rows, values[i], sites[i].Channels);
+            foreach (var result in results)
+                result.Dispose();
+            progress?.Report(done += rows.Length);
+        }
+        return [.. sites.Select((site, i) => new SiteActivations(site.Name, Matrix.Of(prompts.Count, site.Channels, values[i])))];
+    }
+
+    private static void CopyRows(OrtValue pooled, Place place, int[] rows, float[] values, int channels)
+    {
+        var width = (int)pooled.Shape[^1];
+        var from = place.At.Range?.Start ?? 0;
+        var to = place.ModuleRange?.Start ?? 0;
+        var count = place.At.Range?.Length ?? place.ModuleRange?.Length ?? channels;
+        for (var i = 0; i < rows.Length; i++)
+            pooled.CopySingles((long)i * width + from, values.AsSpan(rows[i] * channels + to, count));
+    }
+}

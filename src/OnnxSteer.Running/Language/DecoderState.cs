@@ -1,0 +1,169 @@
+using System.Collections.Immutable;
+using OnnxSteer.Onnx;
+using OnnxSteer.Ort;
+
+namespace OnnxSteer.Running;
+
+/// <summary>
+/// A batch of sequences on its way through a decoder: mask, positions and key-value cache. Cache tensors pass from one
+/// call to the next without being copied.
+/// </summary>
+public sealed class DecoderState : IDisposable
+{
+    private readonly Decoder decoder;
+    private readonly Dictionary<string, OrtValue> dials;
+    private readonly Dictionary<string, OrtValue> past = [];
+    private readonly int[] counts;
+    private readonly int[] leading;
+    private int columns;
+
+    internal DecoderState(Decoder decoder, int rows, IReadOnlyDictionary<string, float[]>? dials)
+    {
+        this.decoder = decoder;
+        (counts, leading) = (new int[rows], new int[rows]);
+        this.dials = (dials ?? ImmutableDictionary<string, float[]>.Empty).ToDictionary(dial => dial.Key, dial => Dial(dial.Key, dial.Value, rows));
+        foreach (var tensor in decoder.Signature.Cache)
+            if (Input(tensor.Past) is { } input)
+                past[tensor.Past] = Empty(tensor, input, rows);
+    }
+
+    /// <summary>Real tokens so far in a row.</summary>
+    public int Count(int row) => counts[row];
+
+    /// <summary>
+    /// Runs the model on the next tokens of each row. The first batch may have rows of different lengths; later ones may not,
+    /// unless the graph has no cache, where every call is a first one.
+    /// </summary>
+    /// <param name="batch">The tokens.</param>
+    /// <param name="outputs">Outputs to compute besides the cache.</param>
+    /// <param name="cancel">Ends the run before the next node.</param>
+    /// <returns>The values of <paramref name="outputs"/>; to be disposed.</returns>
+    public IReadOnlyList<OrtValue> Run(TokenBatch batch, IReadOnlyList<string> outputs, CancellationToken cancel = default)
+    {
+        var (names, values) = (new List<string>(), new List<OrtValue>());
+        using var owned = new Owned();
+        Feed(decoder.Signature.InputIds, () => batch.Ids, batch.Columns);
+        Feed(decoder.Signature.AttentionMask, () => Mask(batch), columns + batch.Columns);
+        Feed(decoder.Signature.PositionIds, () => Positions(batch), batch.Columns);
+        foreach (var (name, value) in past.Concat(dials))
+        {
+            names.Add(name);
+            values.Add(value);
+        }
+        string[] presents = [.. decoder.Signature.Cache.Where(tensor => past.ContainsKey(tensor.Past)).Select(tensor => tensor.Present).Where(IsOutput)];
+        string[] fetches = [.. outputs, .. presents];
+        var results = new OrtValue?[fetches.Length];
+        decoder.Session.Run(names.ToArray(), values.ToArray(), fetches, results, null, cancel);
+        Advance(batch, presents, results.AsSpan(outputs.Count));
+        return results[..outputs.Count]!;
+
+        void Feed(string? name, Func<long[]> data, int width)
+        {
+            if (name is null || Input(name) is not { } input)
+                return;
+            names.Add(name);
+            values.Add(owned.Add(Integers(input, data(), [batch.Rows, width])));
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        foreach (var value in past.Values.Concat(dials.Values))
+            value.Dispose();
+    }
+
+    private void Advance(TokenBatch batch, string[] presents, ReadOnlySpan<OrtValue?> values)
+    {
+        if (past.Count == 0)
+            return;
+        if (columns > 0 && Enumerable.Range(0, batch.Rows).Any(row => batch.Length(row) != batch.Columns))
+            throw new ArgumentException("Only the first call may have rows of different lengths.", nameof(batch));
+        for (var row = 0; row < batch.Rows; row++)
+        {
+            if (columns == 0)
+                leading[row] = batch.First(row);
+            counts[row] += batch.Length(row);
+        }
+        columns += batch.Columns;
+        var pasts = decoder.Signature.Cache.ToDictionary(tensor => tensor.Present, tensor => tensor.Past);
+        for (var i = 0; i < presents.Length; i++)
+        {
+            past[pasts[presents[i]]].Dispose();
+            past[pasts[presents[i]]] = values[i]!;
+        }
+    }
+
+    // On the right, a row's real tokens stand first, those of the past included: attention by length counts them so.
+    // On the left, everything behind the leading filling is real.
+    private long[] Mask(TokenBatch batch)
+    {
+        var width = columns + batch.Columns;
+        var mask = new long[batch.Rows * width];
+        for (var row = 0; row < batch.Rows; row++)
+        {
+            var (start, end) = batch.Padding == PaddingSide.Right ? (0, counts[row] + batch.Length(row)) : (columns == 0 ? batch.First(row) : leading[row], width);
+            mask.AsSpan(row * width + start, end - start).Fill(1);
+        }
+        return mask;
+    }
+
+    private long[] Positions(TokenBatch batch)
+    {
+        var positions = new long[batch.Rows * batch.Columns];
+        for (var row = 0; row < batch.Rows; row++)
+            for (var i = 0; i < batch.Length(row); i++)
+                positions[row * batch.Columns + batch.First(row) + i] = counts[row] + i;
+        return positions;
+    }
+
+    private OrtValue Dial(string name, float[] values, int rows)
+    {
+        if (decoder.Session.OverridableInitializers.All(input => input.Name != name))
+        {
+            var there = string.Join(", ", decoder.Session.OverridableInitializers.Take(10).Select(input => $"'{input.Name}'"));
+            throw new OnnxException($"The model has no input '{name}' with a default ({(there.Length > 0 ? $"there are: {there}" : "there are none")}), so it was not patched with a dial of that name. Patch it with --mode live.");
+        }
+        if (values.Length != 1 && values.Length != rows)
+            throw new OnnxException($"'{name}' was given {values.Length} values; one, or one for each of the {rows} rows, was expected.");
+        return OrtValue.FromMemory(values, values.Length);
+    }
+
+    private OrtValue Empty(CacheTensor tensor, Ort.ValueInfo input, int rows)
+    {
+        var (heads, size) = (tensor.Heads ?? decoder.Config.KeyValueHeads, tensor.HeadSize ?? decoder.Config.HeadSize);
+        if (heads is null || size is null)
+            throw new OnnxException($"The cache input '{tensor.Past}' has shape [{string.Join(", ", input.Dimensions)}]; neither the graph nor a genai_config.json or config.json beside it says how many heads it has, or how large they are.");
+        return OrtValue.Allocate(input.ElementType, rows, heads.Value, 0, size.Value);
+    }
+
+    private Ort.ValueInfo? Input(string name) => decoder.Session.Inputs.FirstOrDefault(input => input.Name == name);
+
+    private bool IsOutput(string name) => decoder.Session.Outputs.Any(output => output.Name == name);
+
+    private static OrtValue Integers(Ort.ValueInfo input, long[] data, long[] shape) => input.ElementType switch
+    {
+        ElementType.Int64 => OrtValue.FromMemory(data, shape),
+        ElementType.Int32 => OrtValue.FromMemory(Array.ConvertAll(data, value => (int)value), shape),
+        ElementType.Bool => OrtValue.FromMemory(Array.ConvertAll(data, value => value != 0), shape),
+        ElementType.Float => OrtValue.FromMemory(Array.ConvertAll(data, value => (float)value), shape),
+        _ => throw new OnnxException($"The input '{input}' has an element type that token ids, masks and positions never have."),
+    };
+
+    private sealed class Owned : IDisposable
+    {
+        private readonly List<OrtValue> values = [];
+
+        public OrtValue Add(OrtValue value)
+        {
+            values.Add(value);
+            return value;
+        }
+
+        public void Dispose()
+        {
+            foreach (var value in values)
+                value.Dispose();
+        }
+    }
+}
