@@ -1,0 +1,64 @@
+using System.Collections.Immutable;
+using System.Text.Json;
+using OnnxSteer.Onnx;
+
+namespace OnnxSteer;
+
+/// <summary>Prompts of a <c>.jsonl</c> file.</summary>
+internal static class JsonPrompts
+{
+    private const string IdsKey = "ids";
+    private static readonly JsonDocumentOptions Strict = new() { AllowDuplicateProperties = false };
+
+    public static IEnumerable<Prompt> Read(string path, string text, string column)
+        => PromptFile.Lines(text).Where(l => !string.IsNullOrWhiteSpace(l.Line)).Select(l => ReadRow(path, l.Number, l.Line, column));
+
+    private static Prompt ReadRow(string path, int line, string json, string column)
+    {
+        try
+        {
+            using var document = JsonDocument.Parse(json, Strict);
+            var row = document.RootElement;
+            if (row.ValueKind != JsonValueKind.Object)
+                throw Bad(path, line, $"it is {row.ValueKind}; expected an object as {{\"{column}\": \"...\"}}");
+            var prompt = new Prompt(ReadText(path, line, row, column), ReadIds(path, line, row), line);
+            return prompt is { Text: null, Ids: null }
+                ? throw Bad(path, line, $"it has neither '{column}' nor '{IdsKey}'; its keys are {Keys(row)}")
+                : prompt;
+        }
+        // GetString throws the second on an escaped half of a surrogate pair.
+        catch (Exception cause) when (cause is JsonException or InvalidOperationException)
+        {
+            throw new OnnxException($"Line {line} of '{path}' is not valid JSON: {cause.Message}", cause);
+        }
+    }
+
+    private static string? ReadText(string path, int line, JsonElement row, string column)
+    {
+        if (!row.TryGetProperty(column, out var value))
+            return null;
+        if (value.ValueKind != JsonValueKind.String)
+            throw Bad(path, line, $"'{column}' is {value.ValueKind}; expected a string");
+        var text = value.GetString()!;
+        return text.Length > 0 ? text : throw Bad(path, line, $"'{column}' is empty; expected a prompt");
+    }
+
+    private static ImmutableArray<int>? ReadIds(string path, int line, JsonElement row)
+    {
+        if (!row.TryGetProperty(IdsKey, out var value))
+            return null;
+        if (value.ValueKind != JsonValueKind.Array || value.GetArrayLength() == 0)
+            throw Bad(path, line, $"'{IdsKey}' is {(value.ValueKind == JsonValueKind.Array ? "empty" : value.ValueKind)}; expected a list of token ids");
+        var ids = ImmutableArray.CreateBuilder<int>(value.GetArrayLength());
+        foreach (var item in value.EnumerateArray())
+            ids.Add(item.ValueKind == JsonValueKind.Number && item.TryGetInt32(out var id) && id >= 0
+                ? id
+                : throw Bad(path, line, $"'{IdsKey}' holds {item.GetRawText()}; expected token ids, whole numbers from 0 on"));
+        return ids.MoveToImmutable();
+    }
+
+    private static string Keys(JsonElement row)
+        => string.Join(", ", row.EnumerateObject().Select(p => $"'{p.Name}'").DefaultIfEmpty("none"));
+
+    private static OnnxException Bad(string path, int line, string what) => new($"Line {line} of '{path}' holds no prompt: {what}.");
+}
