@@ -31,7 +31,7 @@ public sealed class Tokenizer
     /// <param name="text">The text.</param>
     /// <param name="addSpecialTokens">Whether the post-processor adds its tokens, such as one for the beginning of the text.</param>
     /// <exception cref="TokenizerException">The file's regular expression takes too long, or a character has no token.</exception>
-    public Encoding Encode(string text, bool addSpecialTokens = true)
+    public TokenEncoding Encode(string text, bool addSpecialTokens = true)
     {
         ArgumentNullException.ThrowIfNull(text);
         return Complete([EncodeSequence(text, typeId: 0)], addSpecialTokens);
@@ -42,7 +42,7 @@ public sealed class Tokenizer
     /// <param name="pair">The second text.</param>
     /// <param name="addSpecialTokens">Whether the post-processor adds its tokens, such as one between the texts.</param>
     /// <exception cref="TokenizerException">The file's regular expression takes too long, or a character has no token.</exception>
-    public Encoding Encode(string text, string pair, bool addSpecialTokens = true)
+    public TokenEncoding Encode(string text, string pair, bool addSpecialTokens = true)
     {
         ArgumentNullException.ThrowIfNull(text);
         ArgumentNullException.ThrowIfNull(pair);
@@ -105,10 +105,10 @@ public sealed class Tokenizer
         return new EncodedSequence(text, encoded);
     }
 
-    private Encoding Complete(IReadOnlyList<EncodedSequence> sequences, bool addSpecialTokens)
+    private TokenEncoding Complete(IReadOnlyList<EncodedSequence> sequences, bool addSpecialTokens)
     {
         var tokens = (pipeline.PostProcessor?.Process(sequences, addSpecialTokens) ?? sequences).SelectMany(sequence => sequence.Tokens).ToList();
-        return new Encoding(
+        return new TokenEncoding(
             [.. tokens.Select(token => token.Id)],
             [.. tokens.Select(token => token.Token)],
             [.. tokens.Select(token => (token.Start, token.End))],

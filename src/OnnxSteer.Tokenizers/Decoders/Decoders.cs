@@ -1,5 +1,7 @@
 using System.Globalization;
+using System.Runtime.InteropServices;
 using System.Text;
+using System.Text.Unicode;
 
 namespace OnnxSteer.Tokenizers;
 
@@ -75,8 +77,8 @@ internal sealed record ByteFallbackDecoder : IDecoder
                 return;
             var bytes = run.ToArray();
             run.Clear();
-            if (System.Text.Unicode.Utf8.IsValid(bytes))
-                decoded.Add(System.Text.Encoding.UTF8.GetString(bytes));
+            if (Utf8.IsValid(bytes))
+                decoded.Add(Encoding.UTF8.GetString(bytes));
             else
                 decoded.AddRange(Enumerable.Repeat("\uFFFD", bytes.Length)); // One for each byte, not one for each bad sequence.
         }
@@ -116,10 +118,10 @@ internal sealed record ByteLevelDecoder : IDecoder
                 {
                     // An added token may hold characters that stand for no byte; then all of it is plain text.
                     bytes.RemoveRange(before, bytes.Count - before);
-                    bytes.AddRange(System.Text.Encoding.UTF8.GetBytes(token));
+                    bytes.AddRange(Encoding.UTF8.GetBytes(token));
                     break;
                 }
         }
-        return [System.Text.Encoding.UTF8.GetString(System.Runtime.InteropServices.CollectionsMarshal.AsSpan(bytes))];
+        return [Encoding.UTF8.GetString(CollectionsMarshal.AsSpan(bytes))];
     }
 }

@@ -29,47 +29,59 @@ internal static partial class ComponentParser
             place["ignore_merges"].Flag(ifMissing: false)));
     }
 
+    // The two long lists of a file: the place of an entry is spelt out only where it is wrong.
     private static Dictionary<string, int> Ids(JsonPlace place)
     {
-        var ids = new Dictionary<string, int>(StringComparer.Ordinal);
-        var tokens = new Dictionary<int, string>();
-        foreach (var (token, id) in place.Members())
+        place.Expect(JsonValueKind.Object);
+        var ids = new Dictionary<string, int>(place.Value.GetPropertyCount(), StringComparer.Ordinal);
+        var taken = new HashSet<int>(place.Value.GetPropertyCount());
+        foreach (var member in place.Value.EnumerateObject())
         {
-            var number = id.Number(MaximumId);
-            if (!ids.TryAdd(token, number))
-                throw id.Error("the token is there twice");
-            if (!tokens.TryAdd(number, token))
-                throw id.Error($"the id {number} is already that of '{tokens[number]}'");
+            var token = member.Name;
+            if (member.Value.ValueKind != JsonValueKind.Number || !member.Value.TryGetInt32(out var id) || id is < 0 or > MaximumId)
+                throw place.Error($"the id of '{token}' is {member.Value}, not a whole number from 0 to {MaximumId}");
+            if (token.Length > JsonPlace.MaximumStringLength)
+                throw place.Error($"a token of {token.Length} characters; at most {JsonPlace.MaximumStringLength} are taken");
+            if (!ids.TryAdd(token, id))
+                throw place.Error($"'{token}' is there twice");
+            if (!taken.Add(id))
+                throw place.Error($"'{token}' and '{ids.First(other => other.Value == id).Key}' have the same id {id}");
         }
         return ids;
     }
 
     private static MergeTable Merges(JsonPlace place, Vocabulary vocabulary)
     {
-        var table = new MergeTable(place.Value.ValueKind == JsonValueKind.Array ? place.Value.GetArrayLength() : 0);
+        place.Expect(JsonValueKind.Array);
+        var table = new MergeTable(place.Value.GetArrayLength());
         var rank = 0;
-        foreach (var merge in place.Items())
+        foreach (var merge in place.Value.EnumerateArray())
         {
-            var (left, right) = Parts(merge);
+            var (left, right) = Parts(merge) ?? throw Error("expected two tokens, as a list or with a space between them");
             if (!vocabulary.TryGetId(left, out var leftId))
-                throw merge.Error($"'{left}' is not in the vocabulary");
+                throw Error($"'{left}' is not in the vocabulary");
             if (!vocabulary.TryGetId(right, out var rightId))
-                throw merge.Error($"'{right}' is not in the vocabulary");
+                throw Error($"'{right}' is not in the vocabulary");
             if (!vocabulary.TryGetId($"{left}{right}", out var id))
-                throw merge.Error($"'{left}{right}', into which '{left}' and '{right}' merge, is not in the vocabulary");
+                throw Error($"'{left}{right}', into which '{left}' and '{right}' merge, is not in the vocabulary");
             table.Set(leftId, rightId, rank++, id);
         }
         return table;
+
+        TokenizerException Error(string what) => new($"{place.Path}[{rank}]: {what}");
     }
 
-    private static (string Left, string Right) Parts(JsonPlace merge)
+    private static (string Left, string Right)? Parts(JsonElement merge)
     {
-        if (merge.Value.ValueKind == JsonValueKind.String)
-            return merge.Text().Split(' ') is [var left, var right]
-                ? (left, right)
-                : throw merge.Error($"'{merge.Text()}' is not two tokens with a space between them");
-        return merge.Items().ToArray() is [var first, var second]
-            ? (first.Text(), second.Text())
-            : throw merge.Error("expected two tokens");
+        if (merge.ValueKind == JsonValueKind.String)
+        {
+            var text = merge.GetString()!;
+            var space = text.IndexOf(' ', StringComparison.Ordinal);
+            return space >= 0 && space == text.LastIndexOf(' ') ? (text[..space], text[(space + 1)..]) : null;
+        }
+        return merge.ValueKind == JsonValueKind.Array && merge.GetArrayLength() == 2
+                && merge[0].ValueKind == JsonValueKind.String && merge[1].ValueKind == JsonValueKind.String
+            ? (merge[0].GetString()!, merge[1].GetString()!)
+            : null;
     }
 }

@@ -48,7 +48,7 @@ internal static partial class ComponentParser
     private static IPattern Pattern(JsonPlace place)
     {
         if (place["String"] is { IsNull: false } literal)
-            return new LiteralPattern(literal.SomeText());
+            return new LiteralPattern(literal.Text());
         var regex = place["Regex"];
         try
         {

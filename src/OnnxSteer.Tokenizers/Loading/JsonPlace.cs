@@ -6,7 +6,7 @@ namespace OnnxSteer.Tokenizers;
 internal readonly record struct JsonPlace(string Path, JsonElement Value)
 {
     // Longer strings are in no tokenizer; texts are compared with each of them.
-    private const int MaximumStringLength = 1 << 16;
+    public const int MaximumStringLength = 1 << 16;
 
     public bool IsNull => Value.ValueKind is JsonValueKind.Undefined or JsonValueKind.Null;
 
@@ -15,7 +15,7 @@ internal readonly record struct JsonPlace(string Path, JsonElement Value)
     {
         get
         {
-            Expect(JsonValueKind.Object, "an object");
+            Expect(JsonValueKind.Object);
             return new JsonPlace(Path.Length == 0 ? name : $"{Path}.{name}", Value.TryGetProperty(name, out var member) ? member : default);
         }
     }
@@ -24,21 +24,21 @@ internal readonly record struct JsonPlace(string Path, JsonElement Value)
 
     public IEnumerable<JsonPlace> Items()
     {
-        Expect(JsonValueKind.Array, "an array");
+        Expect(JsonValueKind.Array);
         var path = Path;
         return Value.EnumerateArray().Select((item, index) => new JsonPlace($"{path}[{index}]", item));
     }
 
     public IEnumerable<(string Name, JsonPlace Place)> Members()
     {
-        Expect(JsonValueKind.Object, "an object");
+        Expect(JsonValueKind.Object);
         var path = Path;
         return Value.EnumerateObject().Select(member => (member.Name, new JsonPlace($"{path}.{member.Name}", member.Value)));
     }
 
     public string Text()
     {
-        Expect(JsonValueKind.String, "a string");
+        Expect(JsonValueKind.String);
         var text = Value.GetString()!;
         return text.Length <= MaximumStringLength ? text : throw Error($"a string of {text.Length} characters; at most {MaximumStringLength} are taken");
     }
@@ -50,7 +50,7 @@ internal readonly record struct JsonPlace(string Path, JsonElement Value)
 
     public int Number(int maximum)
     {
-        Expect(JsonValueKind.Number, "a number");
+        Expect(JsonValueKind.Number);
         return Value.TryGetInt32(out var number) && number >= 0 && number <= maximum
             ? number
             : throw Error($"{Value.GetRawText()} is no whole number from 0 to {maximum}");
@@ -61,7 +61,7 @@ internal readonly record struct JsonPlace(string Path, JsonElement Value)
         JsonValueKind.True => true,
         JsonValueKind.False => false,
         JsonValueKind.Undefined or JsonValueKind.Null => ifMissing,
-        _ => throw Error($"expected true or false, found {Kind}"),
+        _ => throw Error($"expected true or false, found {NameOf(Value.ValueKind)}"),
     };
 
     /// <summary>The one of a few names that stands here.</summary>
@@ -74,20 +74,20 @@ internal readonly record struct JsonPlace(string Path, JsonElement Value)
         throw Error($"'{text}' is none of the known values");
     }
 
-    private string Kind => Value.ValueKind switch
+    public void Expect(JsonValueKind kind)
+    {
+        if (Value.ValueKind != kind)
+            throw Error($"expected {NameOf(kind)}, found {NameOf(Value.ValueKind)}");
+    }
+
+    private static string NameOf(JsonValueKind kind) => kind switch
     {
         JsonValueKind.Undefined => "nothing",
         JsonValueKind.Null => "null",
         JsonValueKind.Object => "an object",
-        JsonValueKind.Array => "an array",
+        JsonValueKind.Array => "a list",
         JsonValueKind.String => "a string",
         JsonValueKind.Number => "a number",
         _ => "true or false",
     };
-
-    private void Expect(JsonValueKind kind, string name)
-    {
-        if (Value.ValueKind != kind)
-            throw Error($"expected {name}, found {Kind}");
-    }
 }

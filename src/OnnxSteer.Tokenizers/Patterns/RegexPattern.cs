@@ -43,6 +43,8 @@ internal sealed partial class RegexPattern : IPattern
 
     public List<(int Start, int End)> Matches(ReadOnlySpan<char> text)
     {
+        if (text.IsEmpty)
+            return [];
         if (text.IndexOfAnyInRange('\uD800', '\uDFFF') < 0)
             return Find(text);
         var shown = new char[text.Length];

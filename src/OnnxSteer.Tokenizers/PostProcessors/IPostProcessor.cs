@@ -1,6 +1,6 @@
 namespace OnnxSteer.Tokenizers;
 
-/// <summary>A token on its way to an <see cref="Encoding"/>.</summary>
+/// <summary>A token on its way to an <see cref="TokenEncoding"/>.</summary>
 internal readonly record struct EncodedToken(int Id, string Token, int Start, int End, int TypeId = 0, bool IsSpecial = false);
 
 /// <summary>A text and its tokens; tokens that are in no text have an empty one.</summary>

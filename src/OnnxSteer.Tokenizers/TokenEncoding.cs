@@ -11,7 +11,7 @@ namespace OnnxSteer.Tokenizers;
 /// </param>
 /// <param name="TypeIds">The number that the post-processor gives to each token's sequence, 0 for a single text as a rule.</param>
 /// <param name="SpecialTokensMask">Which tokens the post-processor put there; special tokens in the text itself do not count.</param>
-public sealed record Encoding(
+public sealed record TokenEncoding(
     ImmutableArray<int> Ids,
     ImmutableArray<string> Tokens,
     ImmutableArray<(int Start, int End)> Offsets,
