@@ -22,43 +22,67 @@ public sealed record ExecutionProvider(string Name, IReadOnlyDictionary<string, 
 
     internal bool IsDirectML => Is("DML") || Is("DirectML");
 
+    /// <summary>Whether a provider that the library names is there; the code of some is in a file beside the library.</summary>
+    internal static bool IsInstalled(string provider)
+    {
+        if (provider is not ("CUDAExecutionProvider" or "TensorrtExecutionProvider"))
+            return true;
+        var file = $"onnxruntime_providers_{Short(provider).ToLowerInvariant()}";
+        file = OperatingSystem.IsWindows() ? $"{file}.dll" : $"lib{file}.so";
+        return File.Exists(Path.Combine(Path.GetDirectoryName(OrtLibrary.Path) ?? "", file));
+    }
+
     internal unsafe void AppendTo(void* options)
     {
-        var api = OrtLibrary.Api;
         if (Is("CPU"))
             return;
-        var available = OrtEnvironment.AvailableProviders;
         var full = (IsDirectML ? "Dml" : Name) + Suffix;
-        if (!available.Contains(full, StringComparer.OrdinalIgnoreCase))
-            throw new OrtException(OrtErrorCode.NotFound, $"The execution provider '{Name}' is not in this ONNX Runtime "
-                + $"({OrtLibrary.Path}, version {OrtLibrary.Version}), which has: {string.Join(", ", available.Select(Short))}. {Remedy()}");
+        if (!OrtEnvironment.AvailableProviders.Contains(full, StringComparer.OrdinalIgnoreCase))
+            throw new OrtException(OrtErrorCode.NotFound, $"The execution provider '{Name}' is not in {Library()} {Remedy()}");
+        try
+        {
+            using var pairs = new NativeOptions(Options ?? new Dictionary<string, string>());
+            if (Is("CUDA"))
+                AppendCuda(options, pairs);
+            else
+                Append(options, pairs);
+        }
+        catch (OrtException e)
+        {
+            throw new OrtException(e.Code, $"The execution provider '{Name}' could not be set up: {e.Message} It was asked of {Library()}", e);
+        }
+    }
 
-        using var pairs = new NativeOptions(Options ?? new Dictionary<string, string>());
-        if (Is("CUDA"))
+    private static unsafe void AppendCuda(void* options, NativeOptions pairs)
+    {
+        var api = OrtLibrary.Api;
+        void* cuda;
+        OrtStatus.Check(api->CreateCUDAProviderOptions(&cuda));
+        try
         {
-            void* cuda;
-            OrtStatus.Check(api->CreateCUDAProviderOptions(&cuda));
-            try
-            {
-                OrtStatus.Check(api->UpdateCUDAProviderOptions(cuda, pairs.Keys, pairs.Values, (nuint)pairs.Count));
-                OrtStatus.Check(api->SessionOptionsAppendExecutionProvider_CUDA_V2(options, cuda));
-            }
-            finally
-            {
-                api->ReleaseCUDAProviderOptions(cuda);
-            }
+            OrtStatus.Check(api->UpdateCUDAProviderOptions(cuda, pairs.Keys, pairs.Values, (nuint)pairs.Count));
+            OrtStatus.Check(api->SessionOptionsAppendExecutionProvider_CUDA_V2(options, cuda));
         }
-        else
+        finally
         {
-            using var name = NativeString.Utf8(IsDirectML ? "DML" : Name);
-            OrtStatus.Check(api->SessionOptionsAppendExecutionProvider(options, name, pairs.Keys, pairs.Values, (nuint)pairs.Count));
+            api->ReleaseCUDAProviderOptions(cuda);
         }
+    }
+
+    private unsafe void Append(void* options, NativeOptions pairs)
+    {
+        using var name = NativeString.Utf8(IsDirectML ? "DML" : Name);
+        OrtStatus.Check(OrtLibrary.Api->SessionOptionsAppendExecutionProvider(
+            options, name, pairs.Keys, pairs.Values, (nuint)pairs.Count));
     }
 
     private bool Is(string name) => string.Equals(Name, name, StringComparison.OrdinalIgnoreCase);
 
+    private static string Library() => $"ONNX Runtime {OrtLibrary.Version} ({OrtLibrary.Path}), which has: "
+        + $"{string.Join(", ", OrtEnvironment.AvailableProviders.Select(Short))}.";
+
     private string Remedy() => (Is("CUDA") ? "Build with -p:OrtFlavor=Cuda" : IsDirectML ? "Build with -p:OrtFlavor=DirectML"
-        : "Build with -p:OrtFlavor=System") + $", or set {OrtLibrary.EnvironmentVariable} to a library that has it.";
+        : "Build with -p:OrtFlavor=System and a library that has it") + $", or set {OrtLibrary.EnvironmentVariable} to such a library.";
 
     private static string Short(string provider) => provider.EndsWith(Suffix, StringComparison.Ordinal) ? provider[..^Suffix.Length] : provider;
 

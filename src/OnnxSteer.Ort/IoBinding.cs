@@ -27,7 +27,7 @@ public sealed unsafe class IoBinding : OrtObject
     public void BindInput(string name, OrtValue value)
     {
         using var use = Use();
-        Bind(session.Feed(name), Input + name, value, use.Pointer, OrtLibrary.Api->BindInput);
+        Bind(session.Feed(name).Native, Input + name, value, use.Pointer, OrtLibrary.Api->BindInput);
     }
 
     /// <summary>Binds an output to a value that every run writes.</summary>
@@ -109,7 +109,7 @@ public sealed unsafe class IoBinding : OrtObject
             throw new ArgumentException("A run on a binding ignores adapters. Bind the overridable initializers themselves with "
                 + "BindInput, or run the session without a binding.", nameof(options));
         using var use = Use();
-        using var sessionUse = session.Handle.Use(session);
+        using var sessionUse = session.Use();
         using var run = new NativeRun(options, cancel);
         var status = OrtLibrary.Api->RunWithBinding(sessionUse.Pointer, run.Pointer, use.Pointer);
         if (status != null)
@@ -134,10 +134,10 @@ public sealed unsafe class IoBinding : OrtObject
     private static OrtHandle Create(Session session, HeldUses held)
     {
         void* created;
-        held.Hold(SessionKey, session);
+        held.Hold(SessionKey, session.AddUse());
         try
         {
-            OrtStatus.Check(OrtLibrary.Api->CreateIoBinding(session.Handle.Pointer, &created));
+            OrtStatus.Check(OrtLibrary.Api->CreateIoBinding(held.Get(SessionKey)!.Pointer, &created));
             return new OrtHandle(created, OrtLibrary.Api->ReleaseIoBinding, held);
         }
         catch
@@ -152,7 +152,7 @@ public sealed unsafe class IoBinding : OrtObject
         ArgumentNullException.ThrowIfNull(value);
         using (var use = value.Use())
             OrtStatus.Check(bind(binding, (byte*)name, use.Pointer));
-        held.Hold(key, value);
+        held.Hold(key, value.AddUse());
     }
 
     private void AddOutput(string name)
@@ -168,7 +168,8 @@ public sealed unsafe class IoBinding : OrtObject
         if (source is null)
             return null;
         var uses = new HeldUses();
-        uses.Hold(output, source, this);
+        source.AddUse();
+        uses.Hold(output, source);
         return uses;
     }
 }

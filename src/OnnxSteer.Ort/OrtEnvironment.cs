@@ -11,13 +11,13 @@ public enum LogSeverity
     /// <summary>Informational messages and above.</summary>
     Info = 1,
 
-    /// <summary>Warnings and above; the default.</summary>
+    /// <summary>Warnings and above.</summary>
     Warning = 2,
 
     /// <summary>Errors and above.</summary>
     Error = 3,
 
-    /// <summary>Only what ends the process.</summary>
+    /// <summary>Only what ends the process; the default.</summary>
     Fatal = 4,
 }
 
@@ -25,12 +25,16 @@ public enum LogSeverity
 public static unsafe class OrtEnvironment
 {
     private static readonly Lock Gate = new();
-    private static LogSeverity severity = LogSeverity.Warning;
+    private static LogSeverity severity = LogSeverity.Fatal;
     private static volatile nint environment;
     private static nint allocator;
     private static nint cpuMemory;
 
-    /// <summary>How much is logged where session and run options say nothing else; at any time.</summary>
+    /// <summary>How much is logged where session and run options say nothing else; may change at any time.</summary>
+    /// <remarks>
+    /// <see cref="LogSeverity.Fatal"/> unless set: every error comes as an exception anyway, and ONNX Runtime warns of each
+    /// overridable initializer, which is what a dial is made of.
+    /// </remarks>
     public static LogSeverity LogSeverity
     {
         get => severity;
@@ -46,6 +50,7 @@ public static unsafe class OrtEnvironment
     }
 
     /// <summary>The execution providers of the loaded library, in its own words ("CPUExecutionProvider").</summary>
+    /// <remarks>A library may name providers whose code is in files of their own; without such a file beside it, they do not count.</remarks>
     /// <exception cref="OrtLibraryException">The library cannot be used.</exception>
     public static IReadOnlyList<string> AvailableProviders
     {
@@ -54,14 +59,16 @@ public static unsafe class OrtEnvironment
             byte** names;
             int count;
             OrtStatus.Check(OrtLibrary.Api->GetAvailableProviders(&names, &count));
-            var providers = new string[count];
+            var providers = new List<string>();
             for (var i = 0; i < count; i++)
-                providers[i] = Utf8.Read(names[i]);
+                if (Utf8.Read(names[i]) is var name && ExecutionProvider.IsInstalled(name))
+                    providers.Add(name);
             OrtStatus.Check(OrtLibrary.Api->ReleaseAvailableProviders(names, count));
             return providers;
         }
     }
 
+    /// <summary>The environment; ONNX Runtime wants it to exist before anything else is made.</summary>
     internal static void* Pointer => environment != 0 ? (void*)environment : Create();
 
     /// <summary>ONNX Runtime's own allocator for what it hands to callers; never released.</summary>

@@ -6,19 +6,35 @@ namespace OnnxSteer.Ort;
 /// <remarks>Disposing twice is fine, and so is disposing during a run: the native object goes when the run is over.</remarks>
 public abstract class OrtObject : IDisposable
 {
-    private protected OrtObject(OrtHandle handle) => Handle = handle;
+    private readonly OrtHandle handle;
 
-    internal OrtHandle Handle { get; }
+    // The handle's own flag rises only when nobody uses it any more.
+    private volatile bool disposed;
+
+    private protected OrtObject(OrtHandle handle) => this.handle = handle;
 
     /// <summary>Whether <see cref="Dispose"/> was called.</summary>
-    public bool IsDisposed => Handle.IsClosed;
+    public bool IsDisposed => disposed;
 
-    internal Lease Use() => Handle.Use(this);
+    /// <summary>Keeps the native object alive until the end of the scope.</summary>
+    internal Lease Use() => new(AddUse());
+
+    /// <summary>Keeps the native object alive until <see cref="EndUse"/>.</summary>
+    internal OrtHandle AddUse()
+    {
+        ObjectDisposedException.ThrowIf(disposed, this);
+        handle.AddUse();
+        return handle;
+    }
+
+    /// <summary>Ends what <see cref="AddUse"/> began.</summary>
+    internal void EndUse() => handle.DangerousRelease();
 
     /// <summary>Gives the native object back.</summary>
     public void Dispose()
     {
-        Handle.Dispose();
+        disposed = true;
+        handle.Dispose();
         GC.SuppressFinalize(this);
     }
 }

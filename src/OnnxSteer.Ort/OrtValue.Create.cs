@@ -56,13 +56,14 @@ public sealed unsafe partial class OrtValue
         var value = Allocate(ElementType.String, shape);
         try
         {
+            using var use = value.Use();
             for (var i = 0; i < data.Length; i++)
             {
                 ArgumentNullException.ThrowIfNull(data[i], nameof(data));
                 byte* buffer;
                 var length = Encoding.UTF8.GetByteCount(data[i]);
                 OrtStatus.Check(OrtLibrary.Api->GetResizedStringTensorElementBuffer(
-                    value.Handle.Pointer, (nuint)i, (nuint)length, &buffer));
+                    use.Pointer, (nuint)i, (nuint)length, &buffer));
                 Encoding.UTF8.GetBytes(data[i], new Span<byte>(buffer, length));
             }
             return value;

@@ -63,7 +63,7 @@ internal unsafe ref struct NativeRun
         registration.Dispose();
         handle?.Dispose();
         while (adaptersInUse > 0)
-            adapters[--adaptersInUse].Handle.DangerousRelease();
+            adapters[--adaptersInUse].EndUse();
     }
 
     /// <summary>What a run's status says; after a cancellation, that it was cancelled.</summary>
@@ -89,9 +89,9 @@ internal unsafe ref struct NativeRun
         }
         for (var i = 0; i < adapters.Count; i++)
         {
-            adapters[i].Handle.AddUse(adapters[i]);
+            var adapter = adapters[i].AddUse();
             adaptersInUse++;
-            OrtStatus.Check(api->RunOptionsAddActiveLoraAdapter(Pointer, adapters[i].Handle.Pointer));
+            OrtStatus.Check(api->RunOptionsAddActiveLoraAdapter(Pointer, adapter.Pointer));
         }
     }
 

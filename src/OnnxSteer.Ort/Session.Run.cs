@@ -19,8 +19,8 @@ public sealed unsafe partial class Session
     /// <param name="options">How this run differs from others, or null.</param>
     /// <param name="cancel">Ends the run before the next node.</param>
     /// <returns>The outputs, in the order asked for; to be disposed.</returns>
-    /// <exception cref="ArgumentException">The model has no input or output of a given name.</exception>
-    /// <exception cref="OrtException">An input is missing or does not fit, or a node failed.</exception>
+    /// <exception cref="ArgumentException">The model has no input or output of a given name, or an input is missing.</exception>
+    /// <exception cref="OrtException">An input does not fit, or a node failed.</exception>
     /// <exception cref="OperationCanceledException">The run was cancelled.</exception>
     /// <exception cref="ObjectDisposedException">The session, an input or an adapter was disposed.</exception>
     public OrtValues Run(
@@ -51,8 +51,8 @@ public sealed unsafe partial class Session
     /// </param>
     /// <param name="options">How this run differs from others, or null.</param>
     /// <param name="cancel">Ends the run before the next node.</param>
-    /// <exception cref="ArgumentException">Numbers of names and values differ, or the model has no input or output of a given name.</exception>
-    /// <exception cref="OrtException">An input is missing or does not fit, an output does not fit, or a node failed.</exception>
+    /// <exception cref="ArgumentException">Numbers of names and values differ, or the model has no input or output of a given name, or an input is missing.</exception>
+    /// <exception cref="OrtException">An input does not fit, an output does not fit, or a node failed.</exception>
     /// <exception cref="OperationCanceledException">The run was cancelled.</exception>
     /// <exception cref="ObjectDisposedException">The session, a value or an adapter was disposed.</exception>
     [SkipLocalsInit]
@@ -76,27 +76,33 @@ public sealed unsafe partial class Session
             ? stackalloc nint[PointersOnStack]
             : rented = ArrayPool<nint>.Shared.Rent(pointers);
         var provided = table.Slice((2 * feeds) + (2 * fetches), fetches);
-        int feedsInUse = 0, fetchesInUse = 0;
+        int feedsInUse = 0, fetchesInUse = 0, required = 0;
         try
         {
             using var session = Use();
             using var run = new NativeRun(options, cancel);
             for (var i = 0; i < feeds; i++)
             {
-                table[i] = Feed(inputNames[i]);
+                var (name, isRequired) = Feed(inputNames[i]);
+                table[i] = name;
+                required += isRequired ? 1 : 0;
                 var value = inputs[i] ?? throw new ArgumentException($"The input '{inputNames[i]}' is null.", nameof(inputs));
-                value.Handle.AddUse(value);
+                table[feeds + i] = (nint)value.AddUse().Pointer;
                 feedsInUse++;
-                table[feeds + i] = (nint)value.Handle.Pointer;
             }
+
+            // ONNX Runtime notices only when a node needs it, and takes it for an optional input where a node has such. Adapters
+            // may bring inputs of their own.
+            if (required < Inputs.Count && options is not { Adapters.Count: > 0 })
+                throw Missing(inputNames);
+
             for (var i = 0; i < fetches; i++)
             {
                 table[(2 * feeds) + i] = Fetch(outputNames[i]);
                 provided[i] = 0;
                 if (outputs[i] is { } value)
                 {
-                    value.Handle.AddUse(value);
-                    provided[i] = (nint)value.Handle.Pointer;
+                    provided[i] = (nint)value.AddUse().Pointer;
                 }
                 fetchesInUse++;
                 table[(2 * feeds) + fetches + i] = provided[i];
@@ -119,10 +125,10 @@ public sealed unsafe partial class Session
         finally
         {
             for (var i = 0; i < feedsInUse; i++)
-                inputs[i].Handle.DangerousRelease();
+                inputs[i].EndUse();
             for (var i = 0; i < fetchesInUse; i++)
                 if (provided[i] != 0)
-                    outputs[i]!.Handle.DangerousRelease();
+                    outputs[i]!.EndUse();
             if (rented is not null)
                 ArrayPool<nint>.Shared.Return(rented);
         }
@@ -140,10 +146,10 @@ public sealed unsafe partial class Session
             return null;
         var held = new HeldUses();
         foreach (var adapter in options?.Adapters ?? [])
-            held.Hold($"{adapter.GetHashCode()}", adapter);
+            held.Hold($"{adapter.GetHashCode()}", adapter.AddUse());
         for (var i = 0; i < inputs.Length; i++)
             if (inputNames[i] == output)
-                held.Hold("input", inputs[i]);
+                held.Hold("input", inputs[i].AddUse());
         return held;
     }
 

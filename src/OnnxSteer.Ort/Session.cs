@@ -19,9 +19,10 @@ public sealed unsafe partial class Session : OrtObject
         (this.feeds, this.fetches) = (feeds, fetches);
         try
         {
-            Inputs = Read(feeds, api->SessionGetInputCount, api->SessionGetInputName, api->SessionGetInputTypeInfo);
-            Outputs = Read(fetches, api->SessionGetOutputCount, api->SessionGetOutputName, api->SessionGetOutputTypeInfo);
-            OverridableInitializers = Read(feeds, api->SessionGetOverridableInitializerCount,
+            using var use = Use();
+            Inputs = Read(use.Pointer, feeds, api->SessionGetInputCount, api->SessionGetInputName, api->SessionGetInputTypeInfo, required: true);
+            Outputs = Read(use.Pointer, fetches, api->SessionGetOutputCount, api->SessionGetOutputName, api->SessionGetOutputTypeInfo);
+            OverridableInitializers = Read(use.Pointer, feeds, api->SessionGetOverridableInitializerCount,
                 api->SessionGetOverridableInitializerName, api->SessionGetOverridableInitializerTypeInfo);
             outputNames = [.. Outputs.Select(output => output.Name)];
             passedThrough = outputNames.Any(feeds.Contains);
@@ -95,35 +96,46 @@ public sealed unsafe partial class Session : OrtObject
         return new Session(created, new(), new());
     }
 
-    /// <summary>The native text of an input's name.</summary>
-    internal nint Feed(string name) => feeds.TryGet(name, out var native)
-        ? native
+    /// <summary>An input's name as a run wants it.</summary>
+    internal NameTable.Entry Feed(string name) => feeds.TryGet(name, out var entry)
+        ? entry
         : throw new ArgumentException($"The model has no input '{name}'. {DescribeFeeds()}");
 
     /// <summary>The native text of an output's name.</summary>
-    internal nint Fetch(string name) => fetches.TryGet(name, out var native)
-        ? native
+    internal nint Fetch(string name) => fetches.TryGet(name, out var entry)
+        ? entry.Native
         : throw new ArgumentException($"The model has no output '{name}'. It has: {fetches.List()}.");
+
+    private ArgumentException Missing(ReadOnlySpan<string> given)
+    {
+        var missing = new List<string>();
+        foreach (var input in Inputs)
+            if (!given.Contains(input.Name))
+                missing.Add(input.Name);
+        return new($"The run lacks an input: {string.Join(", ", missing)}. {DescribeFeeds()}");
+    }
 
     private string DescribeFeeds() => $"It takes: {string.Join(", ", Inputs)}."
         + (OverridableInitializers.Count == 0 ? "" : $" Optional: {string.Join(", ", OverridableInitializers)}.");
 
-    private ValueInfo[] Read(
+    private static ValueInfo[] Read(
+        void* session,
         NameTable names,
         delegate* unmanaged<void*, nuint*, void*> getCount,
         delegate* unmanaged<void*, nuint, void*, byte**, void*> getName,
-        delegate* unmanaged<void*, nuint, void**, void*> getType)
+        delegate* unmanaged<void*, nuint, void**, void*> getType,
+        bool required = false)
     {
         nuint count;
-        OrtStatus.Check(getCount(Handle.Pointer, &count));
+        OrtStatus.Check(getCount(session, &count));
         var infos = new ValueInfo[count];
         for (nuint i = 0; i < count; i++)
         {
             byte* name;
             void* type;
-            OrtStatus.Check(getName(Handle.Pointer, i, OrtEnvironment.Allocator, &name));
-            var text = names.Add(name);
-            OrtStatus.Check(getType(Handle.Pointer, i, &type));
+            OrtStatus.Check(getName(session, i, OrtEnvironment.Allocator, &name));
+            var text = names.Add(name, required);
+            OrtStatus.Check(getType(session, i, &type));
             infos[i] = new(text, TypeReader.Take(type));
         }
         return infos;

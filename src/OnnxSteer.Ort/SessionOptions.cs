@@ -68,6 +68,7 @@ public sealed record SessionOptions
     {
         var api = OrtLibrary.Api;
         void* created;
+        _ = OrtEnvironment.Pointer;
         OrtStatus.Check(api->CreateSessionOptions(&created));
         var handle = new OrtHandle(created, api->ReleaseSessionOptions);
         try

@@ -5,15 +5,11 @@ internal sealed class HeldUses : IDisposable
 {
     private readonly Dictionary<string, OrtHandle> held = [];
 
-    /// <summary>Holds an object under a key, in place of what was held there.</summary>
-    public void Hold(string key, OrtObject user) => Hold(key, user.Handle, user);
-
-    /// <summary>Holds an object under a key, in place of what was held there.</summary>
-    public void Hold(string key, OrtHandle handle, OrtObject owner)
+    /// <summary>Takes over a use, in place of what was held under this key.</summary>
+    public void Hold(string key, OrtHandle used)
     {
-        handle.AddUse(owner);
         Release(key);
-        held[key] = handle;
+        held[key] = used;
     }
 
     /// <summary>Ends one use, if there is one.</summary>

@@ -24,26 +24,11 @@ internal sealed unsafe class OrtHandle : SafeHandle
     /// <summary>The pointer, for as long as the caller holds a lease (or is the only one who knows the handle).</summary>
     public void* Pointer => (void*)handle;
 
-    /// <summary>Keeps the object alive until <see cref="Lease.Dispose"/>.</summary>
-    /// <param name="owner">The object that a caller sees, named by the error if it is disposed already.</param>
-    public Lease Use(object owner)
-    {
-        AddUse(owner);
-        return new Lease(this);
-    }
-
-    /// <summary>Like <see cref="Use"/>, for callers that end it by <see cref="SafeHandle.DangerousRelease"/>.</summary>
-    public void AddUse(object owner)
+    /// <summary>Keeps the object alive until <see cref="SafeHandle.DangerousRelease"/>.</summary>
+    public void AddUse()
     {
         var added = false;
-        try
-        {
-            DangerousAddRef(ref added);
-        }
-        catch (ObjectDisposedException)
-        {
-            throw new ObjectDisposedException(owner.GetType().Name);
-        }
+        DangerousAddRef(ref added);
     }
 
     protected override bool ReleaseHandle()

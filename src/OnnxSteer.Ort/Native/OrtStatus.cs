@@ -15,7 +15,7 @@ internal static unsafe class OrtStatus
     {
         var api = OrtLibrary.Api;
         var code = api->GetErrorCode(status);
-        var text = Utf8.Read(api->GetErrorMessage(status));
+        var text = Utf8.Read(api->GetErrorMessage(status)).Trim();
         api->ReleaseStatus(status);
         return new OrtException(code, $"ONNX Runtime: {text} ({code})");
     }
