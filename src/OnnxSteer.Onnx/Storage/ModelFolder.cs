@@ -12,8 +12,8 @@ public sealed record SaveOptions
     /// </summary>
     public bool Link { get; init; }
 
-    /// <summary>Files to write besides, by name; they replace files of that name from the source folder.</summary>
-    public IReadOnlyDictionary<string, byte[]> Extra { get; init; } = new Dictionary<string, byte[]>();
+    /// <summary>Files to write besides, by name, in place of those of the source folder; null leaves such a file out.</summary>
+    public IReadOnlyDictionary<string, byte[]?> Extra { get; init; } = new Dictionary<string, byte[]?>();
 }
 
 /// <summary>Writes a model with its data and companions as a folder that is complete or absent.</summary>
@@ -46,7 +46,7 @@ public static class ModelFolder
                 Copy(Path.Combine(source, file), Path.Combine(staging, file), link: false, cancel);
             foreach (var file in ExternalData.Locations(model))
                 Copy(ExternalData.Resolve(model, file), Path.Combine(staging, file), options.Link, cancel);
-            foreach (var (name, bytes) in options.Extra)
+            foreach (var (name, bytes) in options.Extra.Where(file => file.Value is not null))
                 AtomicFile.Write(Path.Combine(staging, name), stream => stream.Write(bytes));
             AtomicFile.Write(Path.Combine(staging, Path.GetFileName(model.Source.Name)), stream => model.Source.CopyTo(stream, cancel));
             cancel.ThrowIfCancellationRequested();
