@@ -56,6 +56,16 @@ public sealed class PromptFileTests : IDisposable
         Assert.NotEqual(Read("p.jsonl", "{\"text\":\"a\"}").Digest, Read("p.jsonl", "{\"text\":\"a\",\"ids\":[2]}").Digest);
     }
 
+    [Fact]
+    public void Prompts_are_equal_by_what_they_hold()
+    {
+        Assert.Equal(new Prompt("a", [1, 2], 3), new Prompt("a", [1, 2], 3));
+        Assert.NotEqual(new Prompt("a", [1, 2]), new Prompt("a", [1, 3]));
+        Assert.NotEqual(new Prompt("a", []), new Prompt("a"));
+        Assert.NotEqual(new Prompt("a"), new Prompt("b"));
+        Assert.NotEqual(new Prompt("a", Line: 1), new Prompt("a", Line: 2));
+    }
+
     [Theory]
     [InlineData("p.txt", "", "no prompts")]
     [InlineData("p.txt", "\ufeff \n\t\n", "no prompts")]
