@@ -71,21 +71,8 @@ public sealed class Model
     /// <exception cref="OnnxException">Not a readable ONNX model, or its external data are missing, out of bounds or outside the folder.</exception>
     public static Model Open(string path)
     {
-<<<<<<< HEAD
-        ByteSource source;
-        try
-        {
-            source = ByteSource.Open(path);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            throw new OnnxException($"{path}: the model file cannot be opened: {e.Message}", e);
-        }
-        return Read(source, System.IO.Path.GetDirectoryName(System.IO.Path.GetFullPath(path)), path);
-=======
         var source = ByteSource.Open(path);
-        return Read(source, Path.GetDirectoryName(Path.GetFullPath(path)));
->>>>>>> 2a55c7d19f5f2d9f86a742e079d2569a64cf307b
+        return Read(source, System.IO.Path.GetDirectoryName(System.IO.Path.GetFullPath(path)), path);
     }
 
     /// <summary>Reads a model from memory.</summary>

@@ -1,5 +1,4 @@
 using System.Collections.Immutable;
-using OnnxSteer.Onnx;
 using OnnxSteer.Onnx.Storage;
 using OnnxSteer.Ort;
 using OnnxSteer.Running;

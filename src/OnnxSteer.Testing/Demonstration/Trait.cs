@@ -1,6 +1,5 @@
 using System.Collections.Immutable;
 using System.Text.RegularExpressions;
-using OnnxSteer.Onnx;
 
 namespace OnnxSteer.Testing;
 
@@ -13,8 +12,12 @@ namespace OnnxSteer.Testing;
 /// <param name="Words">A text has the trait if one of these occurs in it as a whole word.</param>
 /// <param name="Asking">What one would write before a prompt to get the trait without steering.</param>
 /// <param name="Sites">The sites to steer.</param>
+/// <param name="Method">How to fit them.</param>
+/// <param name="Pooling">How tokens become samples.</param>
+/// <param name="Band">The support of the maps.</param>
 public sealed partial record Trait(
-    string Name, PromptSet Source, PromptSet Target, PromptSet Openings, PromptSet Neutral, ImmutableHashSet<string> Words, string Asking, string Sites)
+    string Name, PromptSet Source, PromptSet Target, PromptSet Openings, PromptSet Neutral, ImmutableHashSet<string> Words, string Asking,
+    string Sites, IFitMethod Method, Pooling Pooling, Band Band)
 {
     /// <summary>Reads the trait that comes with the models.</summary>
     /// <param name="folder">The folder of its prompt files.</param>
@@ -22,7 +25,7 @@ public sealed partial record Trait(
     {
         PromptSet Set(string name) => PromptFile.Read(Path.Combine(folder, name));
         return new Trait("", Set("source.txt"), Set("target.txt"), Set("openings.txt"), Set("neutral.txt"),
-            [.. Set("words.txt").Select(word => word.Text!.Trim())], "", "");
+            [.. Set("words.txt").Select(word => word.Text!.Trim())], "It was raining.", @".*\.o_proj", new LinearFit(), Pooling.Mean, Band.QAll);
     }
 
     /// <summary>Whether a text has the trait.</summary>
