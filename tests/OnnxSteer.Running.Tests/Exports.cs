@@ -2,7 +2,6 @@ using System.Collections.Immutable;
 using System.Text.Json;
 using OnnxSteer.Fixtures;
 using OnnxSteer.Onnx.Storage;
-using OnnxSteer.Ort;
 
 namespace OnnxSteer.Running.Tests;
 
@@ -31,15 +30,10 @@ internal static class Exports
 
     /// <summary>One call on rows of token ids; the outputs as float32.</summary>
     public static Dictionary<string, float[]> Run(
-        Model model, IReadOnlyList<ImmutableArray<int>> rows, IReadOnlyList<string> outputs, IReadOnlyDictionary<string, float[]>? dials = null, SessionOptions? options = null)
+        Model model, IReadOnlyList<ImmutableArray<int>> rows, IReadOnlyList<string> outputs, IReadOnlyDictionary<string, float[]>? dials = null)
     {
-        using var decoder = Decoder.Open(model, options);
-        using var state = decoder.Start(rows.Count, dials);
-        var values = state.Run(new TokenBatch(rows, decoder.Signature.Padding, decoder.Config.PadId), outputs);
-        var result = outputs.Zip(values).ToDictionary(pair => pair.First, pair => pair.Second.ToSingles());
-        foreach (var value in values)
-            value.Dispose();
-        return result;
+        using var runner = new Runner(model);
+        return runner.Run(rows, outputs, dials);
     }
 
     public static float[] Logits(Model model, IReadOnlyList<ImmutableArray<int>> rows, IReadOnlyDictionary<string, float[]>? dials = null) =>
@@ -52,10 +46,10 @@ internal static class Exports
 
     /// <summary>The model with sites' values among its outputs, and the values of a run, cut to each site's channels.</summary>
     public static Dictionary<string, float[]> Activations(
-        Model model, IEnumerable<Site> sites, IReadOnlyList<ImmutableArray<int>> rows, IReadOnlyDictionary<string, float[]>? dials = null, SessionOptions? options = null)
+        Model model, IEnumerable<Site> sites, IReadOnlyList<ImmutableArray<int>> rows, IReadOnlyDictionary<string, float[]>? dials = null)
     {
         var (patch, taps) = SiteTaps.Whole(model, sites);
-        var values = Run(model.Apply(patch), rows, [.. taps.SelectMany(tap => tap.Parts).Select(part => part.Output).Distinct()], dials, options);
+        var values = Run(model.Apply(patch), rows, [.. taps.SelectMany(tap => tap.Parts).Select(part => part.Output).Distinct()], dials);
         return taps.ToDictionary(tap => tap.Site.Name, tap => Cut(values[tap.Parts[0].Output], tap.Parts[0].Place.At.Range, rows.Sum(row => 1) * rows.Max(row => row.Length)));
     }
 

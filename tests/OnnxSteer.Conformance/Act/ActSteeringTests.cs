@@ -1,0 +1,125 @@
+using System.Collections.Immutable;
+using System.Text.Json;
+using OnnxSteer.Fixtures;
+using OnnxSteer.Running;
+
+namespace OnnxSteer.Conformance;
+
+/// <summary>
+/// Capture, fit and patch end to end: every logit and greedy token that the reference has for linear and mean maps fitted
+/// at once, by both modes; with the parameters fitted here, and with the reference's own.
+/// </summary>
+public sealed class ActSteeringTests
+{
+    private const double Tolerance = 2e-4;
+    private static readonly string[] SetsOfSites = ["postln", "oproj", "downproj", "all3"], Methods = ["linear_ot", "mean_ot"], BandNames = ["q_0_100", "q_5_95", "q_all"];
+
+    public static TheoryData<string, string, string, string> Cases
+    {
+        get
+        {
+            var data = new TheoryData<string, string, string, string>();
+            foreach (var export in Exports.Names)
+                foreach (var set in SetsOfSites)
+                    foreach (var method in Methods)
+                        foreach (var band in BandNames)
+                            data.Add(export, set, method, band);
+            return data;
+        }
+    }
+
+    [SharedTheory, MemberData(nameof(Cases))]
+    public void Steered_logits_and_tokens_are_those_of_the_reference(string export, string set, string method, string band)
+    {
+        using var logits = ActGolden.Open("logits");
+        using var full = ActGolden.Open("logits_full");
+        var prompts = ActGolden.Prompts(export, "test");
+        var unsteered = logits.ReadSingles("unsteered/last");
+        foreach (var (parameters, mode) in from parameters in Enum.GetValues<Parameters>() from mode in Enum.GetValues<Mode>() select (parameters, mode))
+        {
+            // A baked model has one strength, a live one serves all.
+            foreach (var keys in Keys(logits, full, set, method, band).GroupBy(key => key.Split('/') is var part && mode == Mode.Live ? part[1] : $"{part[1]} {part[4]}"))
+            {
+                using var steered = Steer(export, logits, keys.First().Split('/'), parameters, mode);
+                foreach (var key in keys)
+                    Compare(key, steered, mode == Mode.Live ? Exports.Dial(StrengthOf(key.Split('/'))) : null, $"{key}, {parameters} {mode}");
+            }
+        }
+
+        void Compare(string key, Runner steered, IReadOnlyDictionary<string, float[]>? dials, string what)
+        {
+            var part = key.Split('/')[5];
+            if (part == "greedy")
+            {
+                Assert.Equal(Exports.Rows(logits, key).Select(row => row.ToArray()), Greedy(steered, prompts, dials, 20));
+                return;
+            }
+            var expected = part == "last" ? logits.ReadSingles(key) : full.ReadSingles(key);
+            var actual = part switch
+            {
+                "last" => [.. prompts.SelectMany(prompt => steered.Last(prompt, dials))],
+                "padded" => Padded(steered, prompts, dials),
+                _ => steered.Logits([prompts[part[1] - '0']], dials),
+            };
+            var worst = Exports.Worst(expected, actual);
+            Assert.True(worst <= Tolerance, $"{what}: {worst}");
+            if (part == "last")
+                Assert.True(Exports.Worst(unsteered, actual) > 0.01, $"{what}: the map changes nothing");
+        }
+    }
+
+    [SharedTheory, MemberData(nameof(ActCaptureTests.All), MemberType = typeof(ActCaptureTests))]
+    public void Unsteered_logits_and_tokens_are_those_of_the_reference(string export)
+    {
+        using var logits = ActGolden.Open("logits");
+        using var full = ActGolden.Open("logits_full");
+        var prompts = ActGolden.Prompts(export, "test");
+        using var runner = new Runner(Exports.Open(export));
+        Assert.InRange(Exports.Worst(logits.ReadSingles("unsteered/last"), [.. prompts.SelectMany(prompt => runner.Last(prompt))]), 0, Tolerance);
+        Assert.Equal(Exports.Rows(logits, "unsteered/greedy").Select(row => row.ToArray()), Greedy(runner, prompts, null, 20));
+        for (var i = 0; i < prompts.Length; i++)
+            Assert.InRange(Exports.Worst(full.ReadSingles($"unsteered/p{i}"), runner.Logits([prompts[i]])), 0, Tolerance);
+        Assert.InRange(Exports.Worst(full.ReadSingles("unsteered/padded"), Padded(runner, prompts, null)), 0, Tolerance);
+    }
+
+    [SharedFact]
+    public void No_key_of_the_reference_is_left_out()
+    {
+        using var logits = ActGolden.Open("logits");
+        using var full = ActGolden.Open("logits_full");
+        var covered = (from set in SetsOfSites from method in Methods from band in BandNames from key in Keys(logits, full, set, method, band) select key).ToList();
+        var there = logits.Tensors.Concat(full.Tensors).Select(tensor => tensor.Name)
+            .Where(key => key.Contains("/atonce", StringComparison.Ordinal) && Methods.Any(method => key.Contains($"/{method}/", StringComparison.Ordinal)));
+        Assert.Equal(there.Order(StringComparer.Ordinal), covered.Order(StringComparer.Ordinal));
+        Assert.Equal(124, covered.Count);
+    }
+
+    private static List<string> Keys(SafetensorsFile logits, SafetensorsFile full, string set, string method, string band) =>
+        [.. logits.Tensors.Concat(full.Tensors).Select(tensor => tensor.Name)
+            .Where(key => key.Split('/') is [var sites, var fit, var by, var bounds, _, _]
+                && sites == set && by == method && bounds == band && fit.StartsWith("atonce", StringComparison.Ordinal))];
+
+    private static float StrengthOf(string[] part) => float.Parse(part[4][1..]);
+
+    private static Runner Steer(string export, SafetensorsFile logits, string[] part, Parameters parameters, Mode mode)
+    {
+        var singles = JsonSerializer.Deserialize<Dictionary<string, string>>(logits.Metadata["single_site"])!;
+        var sites = part[1] == "atonce-single" ? [singles[part[0]]] : ActGolden.SitesOf(part[0]);
+        var map = ActGolden.Map(parameters, export, sites, part[2], part[3]);
+        // The dial's default is not the strength asked for, so that only feeding it gives the right numbers.
+        return new Runner(Exports.Patch(Exports.Open(export), map, mode, mode == Mode.Live ? 0.25f : StrengthOf(part),
+            part[1] == "atonce-lastpos" ? Positions.Last : Positions.All));
+    }
+
+    private static int[][] Greedy(Runner runner, IReadOnlyList<ImmutableArray<int>> prompts, IReadOnlyDictionary<string, float[]>? dials, int count)
+    {
+        var options = new GenerationOptions { MaxNewTokens = count, IgnoreEos = true, Dials = dials ?? ImmutableDictionary<string, float[]>.Empty };
+        return [.. runner.Decoder.Generate(prompts, options).Select(row => row.Ids.ToArray())];
+    }
+
+    private static float[] Padded(Runner runner, IReadOnlyList<ImmutableArray<int>> prompts, IReadOnlyDictionary<string, float[]>? dials)
+    {
+        var (logits, batch) = (runner.Logits(prompts, dials), runner.Batch(prompts));
+        return [.. Enumerable.Range(0, batch.Rows).SelectMany(row => logits.AsSpan((row * batch.Columns + batch.Last(row)) * 512, 512).ToArray())];
+    }
+}
