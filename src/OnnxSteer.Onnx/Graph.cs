@@ -54,7 +54,10 @@ public sealed class Graph
     /// <summary>The model it belongs to.</summary>
     public Model Model { get; }
 
-    /// <summary><c>main</c>, <c>main/NODE:attribute</c> for the body of a control flow node, <c>function/DOMAIN:NAME</c> for a function.</summary>
+    /// <summary>
+    /// <c>main</c>, <c>main/NODE:attribute</c> for the body of a control flow node, <c>function/DOMAIN:NAME</c> for a function.
+    /// A node without a name of its own is called <c>#k</c> with k nodes before it that have bodies. Patches leave paths as they are.
+    /// </summary>
     public string Path { get; }
 
     /// <summary>The graph around, whose values can be captured; null for the main graph and functions.</summary>

@@ -159,12 +159,17 @@ internal sealed class ModelReader(Model model)
     private ImmutableArray<Node> ReadNodes(Graph graph, List<Frame> frames, int depth)
     {
         var nodes = ImmutableArray.CreateBuilder<Node>(frames.Count);
+        var bodies = 0;
         foreach (var frame in frames)
-            nodes.Add(ReadNode(graph, frame, nodes.Count, depth));
+        {
+            var node = ReadNode(graph, frame, nodes.Count, bodies, depth);
+            bodies += node.Attributes.Any(attribute => !attribute.Graphs.IsEmpty) ? 1 : 0;
+            nodes.Add(node);
+        }
         return nodes.MoveToImmutable();
     }
 
-    private Node ReadNode(Graph graph, Frame frame, int index, int depth)
+    private Node ReadNode(Graph graph, Frame frame, int index, int bodies, int depth)
     {
         var node = new Node(graph, frame, index);
         var (inputs, outputs) = (ImmutableArray.CreateBuilder<string>(), ImmutableArray.CreateBuilder<string>());
@@ -204,11 +209,11 @@ internal sealed class ModelReader(Model model)
         }
         (node.Inputs, node.Outputs) = (inputs.DrainToImmutable(), outputs.DrainToImmutable());
         if (attributes.Count > 0)
-            node.Attributes = [.. attributes.Select(field => ReadAttribute(graph, node.Label, index, new Frame(frame, field), depth))];
+            node.Attributes = [.. attributes.Select(field => ReadAttribute(graph, node.Name, bodies, new Frame(frame, field), depth))];
         return node;
     }
 
-    private NodeAttribute ReadAttribute(Graph graph, string label, int index, Frame frame, int depth)
+    private NodeAttribute ReadAttribute(Graph graph, string node, int bodies, Frame frame, int depth)
     {
         var name = "";
         var (tensorPieces, sparsePieces, graphPieces) = (ImmutableArray<WireField>.Empty, ImmutableArray<WireField>.Empty, ImmutableArray<Frame>.Empty);
@@ -247,9 +252,10 @@ internal sealed class ModelReader(Model model)
             attribute.Graphs = [.. attribute.Graphs, .. graphList.Select((field, i) => ReadGraph(PathOf($"[{i}]"), graph, [field], depth + 1))];
         return attribute;
 
-        // A body is named after its node; that of a second node of the same name takes the node's index in.
+        // A body is named after its node. One without a name, or with that of another, is told apart by how many nodes with
+        // bodies come before it, which a patch does not change.
         string PathOf(string place) =>
-            $"{graph.Path}/{label}:{name}{place}" is var path && !_paths.Contains(path) ? NewPath(path) : NewPath($"{graph.Path}/{label}#{index}:{name}{place}");
+            node.Length > 0 && $"{graph.Path}/{node}:{name}{place}" is var path && !_paths.Contains(path) ? NewPath(path) : NewPath($"{graph.Path}/{node}#{bodies}:{name}{place}");
     }
 
     private string NewPath(string path)

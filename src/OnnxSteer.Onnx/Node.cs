@@ -66,7 +66,7 @@ public sealed class Node
     /// <summary>The output at a position, or null where it is left out.</summary>
     public string? Output(int index) => index < Outputs.Length && Outputs[index].Length > 0 ? Outputs[index] : null;
 
-    /// <summary>How messages and graph paths call the node: its name, else <c>#index</c>.</summary>
+    /// <summary>How messages call the node: its name, else <c>#index</c>.</summary>
     public string Label => Name.Length > 0 ? Name : $"#{Index}";
 
     /// <inheritdoc/>

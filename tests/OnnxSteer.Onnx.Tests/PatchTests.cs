@@ -79,8 +79,6 @@ public class PatchTests
         var patched = model.Model.Apply(Titled(GraphPatch.Empty, "p")).Source.ToArray();
         // The original's bytes come first, the record behind them.
         Assert.Equal(model.Bytes, patched[..model.Bytes.Length]);
-        var (proto, _) = (model.Oracle.Clone(), 0);
-        proto.ProducerName = "other";
         var rewritten = ModelProto.Parser.ParseFrom(patched);
         rewritten.ProducerName = "other";
         var other = Model.Parse(WireEncoder.Encode(rewritten, new Random(seed), new Oddity(IsPlain: true, HasStrangers: false, HasDefaults: false)), model.Model.Folder);

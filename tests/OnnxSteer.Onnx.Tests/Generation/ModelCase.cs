@@ -30,6 +30,18 @@ internal sealed class ModelCase : IDisposable
         return new ModelCase(WireEncoder.Encode(proto, new Random(seed + 1_000_000), oddity), folder.Path, folder);
     }
 
+    /// <summary>The first generated model of that kind.</summary>
+    public static ModelCase First(Func<Model, bool> isWanted)
+    {
+        for (var seed = 0; ; seed++)
+        {
+            var model = Generated(seed);
+            if (isWanted(model.Model))
+                return model;
+            model.Dispose();
+        }
+    }
+
     /// <summary>A model file as some exporter wrote it.</summary>
     public static ModelCase OfFile(string path) => new(File.ReadAllBytes(path), Path.GetDirectoryName(path), null);
 

@@ -162,5 +162,11 @@ internal sealed class WireEncoder(Random random, Oddity oddity)
     private static bool IsPackable(FieldDescriptor field) =>
         field.FieldType is not (FieldType.Message or FieldType.String or FieldType.Bytes);
 
-    private static byte[] Join(IEnumerable<byte[]> parts) => [.. parts.SelectMany(part => part)];
+    private static byte[] Join(IEnumerable<byte[]> parts)
+    {
+        var joined = new MemoryStream();
+        foreach (var part in parts)
+            joined.Write(part);
+        return joined.ToArray();
+    }
 }
