@@ -52,6 +52,7 @@ public sealed class PromptFileTests : IDisposable
         Assert.Equal(digest, Read("p.csv", "n,text\n1,a\n2,b\n").Digest);
         Assert.NotEqual(digest, Read("p.txt", "b\na").Digest);
         Assert.NotEqual(digest, PromptSet.Of("ab", "").Digest);
+        Assert.NotEqual(new PromptSet([new Prompt("", [1])]).Digest, new PromptSet([new Prompt(null, [1])]).Digest);
         Assert.NotEqual(Read("p.jsonl", "{\"ids\":[1]}\n{\"ids\":[2]}").Digest, Read("p.jsonl", "{\"ids\":[1,2]}").Digest);
         Assert.NotEqual(Read("p.jsonl", "{\"text\":\"a\"}").Digest, Read("p.jsonl", "{\"text\":\"a\",\"ids\":[2]}").Digest);
     }
