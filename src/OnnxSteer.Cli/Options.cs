@@ -8,10 +8,20 @@ namespace OnnxSteer.Cli;
 /// <summary>Arguments and options that several commands share.</summary>
 internal static class Options
 {
-    public static Argument<string> Model() => new("MODEL")
+    public static Argument<string> Model()
     {
-        Description = "A .onnx file, or a folder: the file that its genai_config.json names, else model.onnx, decoder_model.onnx, decoder_model_merged.onnx, else the only one.",
-    };
+        var model = new Argument<string>("MODEL")
+        {
+            Description = "A .onnx file, or a folder: the file that its genai_config.json names, else model.onnx, decoder_model.onnx, decoder_model_merged.onnx, else the only one.",
+        };
+        // What looks like an option is taken for the model where that is missing.
+        model.Validators.Add(result =>
+        {
+            if (result.Tokens.FirstOrDefault(token => token.Value.StartsWith("--", StringComparison.Ordinal)) is { } option)
+                result.AddError($"'{option.Value}' is no option of this command.");
+        });
+        return model;
+    }
 
     public static Option<bool> Json() => new("--json") { Description = "Print the result as JSON." };
 

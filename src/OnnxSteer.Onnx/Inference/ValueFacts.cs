@@ -94,6 +94,10 @@ public sealed class FactTable
         "QuantizeLinear" => Input(node, 0) with { DataType = node.Input(2) is { } zero ? this[zero].DataType : DataType.UInt8 },
         "Reshape" => Reshape(node),
         "Transpose" => Transpose(node),
+        "Split" => Split(node, output),
+        "Slice" => Input(node, 0) with { LastDim = null },
+        "Concat" => Concat(node),
+        "ReduceMean" or "ReduceSum" or "ReduceMax" or "ReduceMin" when (node.Attribute("keepdims")?.Int ?? 1) == 1 => Input(node, 0) with { LastDim = null },
         "Identity" or "Dropout" or "Relu" or "Sigmoid" or "Tanh" or "Gelu" or "FastGelu" or "BiasGelu" or "QuickGelu" or "Erf" or "Sqrt" or "Neg" or "Abs"
             or "Exp" or "Log" or "Reciprocal" or "Softmax" or "Clip" or "LeakyRelu" or "Elu" or "HardSigmoid" or "HardSwish" or "Mish" or "Softplus"
             or "Swish" or "Silu" or "RotaryEmbedding" => output == 0 ? Input(node, 0) : ValueFacts.Unknown,
@@ -171,6 +175,25 @@ public sealed class FactTable
             return _graph.Initializer(node.Input(0) ?? "") is { Dims: [var rows, _] } ? new(facts.DataType, 2, rows) : facts with { LastDim = null };
         return new(facts.DataType, perm.Count, perm[^1] == perm.Count - 1 ? facts.LastDim
             : _graph.Initializer(node.Input(0) ?? "") is { } tensor && perm[^1] >= 0 && perm[^1] < tensor.Dims.Length ? tensor.Dims[(int)perm[^1]] : null);
+    }
+
+    private ValueFacts Split(Node node, int output)
+    {
+        var facts = Input(node, 0);
+        var axis = node.Attribute("axis")?.Int ?? 0;
+        if (facts.Rank is { } rank && axis is not -1 && axis != rank - 1)
+            return facts;
+        var sizes = node.Attribute("split")?.Ints ?? (node.Input(1) is { } name && _graph.Constant(name) is { DataType: DataType.Int64 } tensor ? tensor.ToInt64s() : null);
+        return facts with { LastDim = sizes is not null && output < sizes.Count && (axis == -1 || facts.Rank is not null) ? sizes[output] : null };
+    }
+
+    private ValueFacts Concat(Node node)
+    {
+        var (facts, axis) = (Input(node, 0), node.Attribute("axis")?.Int ?? 0);
+        if (facts.Rank is { } rank && axis is not -1 && axis != rank - 1)
+            return facts;
+        var parts = node.Inputs.Select(input => this[input].LastDim).ToList();
+        return facts with { LastDim = (axis == -1 || facts.Rank is not null) && !parts.Contains(null) ? parts.Sum() : null };
     }
 
     private static int? Max(int? a, int? b) => a is null ? b : b is null ? a : Math.Max(a.Value, b.Value);

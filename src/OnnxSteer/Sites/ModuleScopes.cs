@@ -1,5 +1,6 @@
 using OnnxSteer.Onnx;
 using OnnxSteer.Onnx.Inference;
+using OnnxSteer.Onnx.Patching;
 
 namespace OnnxSteer;
 
@@ -38,8 +39,14 @@ internal sealed class ModuleScopes
         return scopes;
     }
 
-    /// <summary>The node that makes a module's output, or null where there is no such module.</summary>
-    public Node? OutputOf(string scope) => _outputs.GetValueOrDefault(scope);
+    /// <summary>The node that made a value before any patch took its name over, or null.</summary>
+    public Node? Unsteered(string value)
+    {
+        for (var patch = 1; patch <= PatchRecord.Count(Graph.Model); patch++)
+            if (Graph.Producer($"{value}{Names.Mark}{patch}") is { } node)
+                return node;
+        return Graph.Producer(value);
+    }
 
     /// <summary>The module a node stands in, or null for a name that is no path.</summary>
     public static string? ScopeOf(Node node)

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using OnnxSteer.Onnx;
+using OnnxSteer.Onnx.Patching;
 
 namespace OnnxSteer;
 
@@ -13,9 +14,11 @@ internal static class TorchScriptDialect
 
     private static string? Recognise(Model model)
     {
-        var named = model.Graph.Nodes.Count(node => node.Name.StartsWith('/') && node.Output(0) is { } value && value.StartsWith(node.Name, StringComparison.Ordinal) && value.EndsWith("_output_0", StringComparison.Ordinal));
-        return 2 * named > model.Graph.Nodes.Length
-            ? $"{named} of {model.Graph.Nodes.Length} values are named after their node's module path; producer '{model.Producer}'"
+        var own = model.Graph.Nodes.Where(node => !node.Name.Contains(Names.Mark, StringComparison.Ordinal)).ToList();
+        var named = own.Count(node => node.Name.StartsWith('/') && node.Output(0) is { } value && value.StartsWith(node.Name, StringComparison.Ordinal)
+            && value.Contains("_output_0", StringComparison.Ordinal));
+        return 2 * named > own.Count
+            ? $"{named} of {own.Count} values are named after their node's module path; producer '{model.Producer}'"
             : null;
     }
 
@@ -42,15 +45,15 @@ internal static class TorchScriptDialect
     // cast to its own type may stand between.
     private static Node? ResidualBefore(ModuleScopes scopes, string block, Node last)
     {
-        if (!last.Is("Add"))
+        if (scopes.Unsteered(last.Outputs[0]) is not { OpType: "Add" } sum)
             return null;
-        foreach (var input in last.Inputs)
+        foreach (var input in sum.Inputs)
         {
-            var maker = scopes.Graph.Producer(input);
-            while (maker is { OpType: "Cast" or "Identity" } && maker.Input(0) is { } source)
-                maker = scopes.Graph.Producer(source);
-            if (maker is { OpType: "Add" } && ModuleScopes.ScopeOf(maker) == block)
-                return maker;
+            var value = input;
+            while (scopes.Graph.Producer(value) is { OpType: "Cast" or "Identity" } wrapper && wrapper.Input(0) is { } source)
+                value = source;
+            if (scopes.Unsteered(value) is { OpType: "Add" } maker && ModuleScopes.ScopeOf(maker) == block)
+                return scopes.Graph.Producer(value);
         }
         return null;
     }
