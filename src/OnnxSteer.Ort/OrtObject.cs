@@ -36,6 +36,9 @@ public abstract class OrtObject : IDisposable
     /// <summary>Ends what <see cref="AddUse"/> began.</summary>
     internal void EndUse() => handle.DangerousRelease();
 
+    /// <summary>Whether the native object is gone: disposed, and no use of it left.</summary>
+    internal bool IsReleased => handle.IsClosed;
+
     /// <summary>Gives the native object back.</summary>
     public void Dispose()
     {
