@@ -2,7 +2,7 @@ using OnnxSteer.Ort.Native;
 
 namespace OnnxSteer.Ort;
 
-/// <summary>An object of ONNX Runtime. Using it after <see cref="Dispose"/> throws <see cref="ObjectDisposedException"/>.</summary>
+/// <summary>An object of ONNX Runtime. Its use after <see cref="Dispose"/> throws <see cref="ObjectDisposedException"/>.</summary>
 /// <remarks>Disposing twice is fine, and so is disposing during a run: the native object goes when the run is over.</remarks>
 public abstract class OrtObject : IDisposable
 {

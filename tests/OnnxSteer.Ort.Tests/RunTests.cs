@@ -109,8 +109,10 @@ public sealed class RunTests
             Assert.Throws<ArgumentException>(() => session.Run(Models.Feed(("x", x)), ["z"])).Message);
         Assert.Equal("The run lacks an input: x. It takes: x: Float[batch,3]. Optional: scale: Float[scales].",
             Assert.Throws<ArgumentException>(() => session.Run(Models.Feed(("scale", x)))).Message);
-        Assert.Contains("2 input names, but 1 values", Assert.Throws<ArgumentException>(() => session.Run(["x", "scale"], [x], Y, [null])).Message);
-        Assert.Contains("0 output names, but 1 places", Assert.Throws<ArgumentException>(() => session.Run(X, [x], [], [null])).Message);
+        Assert.Contains("2 input names, but 1 values",
+            Assert.Throws<ArgumentException>(() => session.Run(["x", "scale"], [x], Y, [null])).Message);
+        Assert.Contains("0 output names, but 1 places",
+            Assert.Throws<ArgumentException>(() => session.Run(X, [x], [], [null])).Message);
         Assert.Contains("'x' is null", Assert.Throws<ArgumentException>(() => session.Run(X, [null!], Y, [null])).Message);
     }
 
@@ -323,7 +325,7 @@ public sealed class RunTests
             Assert.Equal(-i, outputs[$"y{i}"].Span<float>()[0]);
     }
 
-    /// <summary>Repeats a test with longer and longer delays until it says that the run had begun when the delay was over.</summary>
+    /// <summary>Repeats a test with longer and longer delays until the run had begun when the delay was over.</summary>
     private static async Task WhenRunning(Func<TimeSpan, Task<bool>> test)
     {
         for (var delay = TimeSpan.FromMilliseconds(50); delay < TimeSpan.FromSeconds(30); delay *= 3)
