@@ -51,6 +51,12 @@ public enum DataType
     Int4 = 22,
     /// <summary>4-bit float, E2M1, two a byte.</summary>
     Float4E2M1 = 23,
+    /// <summary>8-bit power of two, E8M0.</summary>
+    Float8E8M0 = 24,
+    /// <summary>Unsigned 2 bit, four a byte.</summary>
+    UInt2 = 25,
+    /// <summary>Signed 2 bit, four a byte.</summary>
+    Int2 = 26,
 }
 
 /// <summary>What is known of element types.</summary>
@@ -59,9 +65,10 @@ public static class DataTypes
     /// <summary>Bits of one element as stored in <c>raw_data</c>; 0 for text and undefined types.</summary>
     public static int Bits(this DataType type) => type switch
     {
+        DataType.UInt2 or DataType.Int2 => 2,
         DataType.UInt4 or DataType.Int4 or DataType.Float4E2M1 => 4,
         DataType.UInt8 or DataType.Int8 or DataType.Bool => 8,
-        DataType.Float8E4M3FN or DataType.Float8E4M3FNUZ or DataType.Float8E5M2 or DataType.Float8E5M2FNUZ => 8,
+        DataType.Float8E4M3FN or DataType.Float8E4M3FNUZ or DataType.Float8E5M2 or DataType.Float8E5M2FNUZ or DataType.Float8E8M0 => 8,
         DataType.UInt16 or DataType.Int16 or DataType.Float16 or DataType.BFloat16 => 16,
         DataType.Float32 or DataType.Int32 or DataType.UInt32 => 32,
         DataType.Float64 or DataType.Int64 or DataType.UInt64 or DataType.Complex64 => 64,

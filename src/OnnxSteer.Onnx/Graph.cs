@@ -32,6 +32,7 @@ public sealed class Graph
     private readonly Lazy<Dictionary<string, Tensor>> _initializers;
     private readonly Lazy<Dictionary<string, ValueInfo>> _infos;
     private readonly Lazy<ILookup<string, Node>> _consumers;
+    private readonly Lazy<HashSet<string>> _defined;
     private readonly Lazy<HashSet<string>> _freeNames;
 
     internal Graph(Model model, string path, Graph? outer)
@@ -41,8 +42,11 @@ public sealed class Graph
         _initializers = new(() => FirstByName(Initializers, tensor => tensor.Name));
         _infos = new(() => FirstByName(Inputs.Concat(Outputs).Concat(ValueInfos), info => info.Name));
         _consumers = new(() => Nodes.SelectMany(node => node.Needs.Distinct(), (node, name) => (node, name)).ToLookup(use => use.name, use => use.node));
+        _defined = new(() => [.. Inputs.Select(input => input.Name), .. Initializers.Select(tensor => tensor.Name), .. SparseInitializers, .. _producers.Value.Keys]);
         _freeNames = new(CollectFreeNames);
     }
+
+    private const int MaxIdentities = 1000;
 
     /// <summary>The path of the model's own graph.</summary>
     public const string MainPath = "main";
@@ -50,11 +54,17 @@ public sealed class Graph
     /// <summary>The model it belongs to.</summary>
     public Model Model { get; }
 
-    /// <summary><c>main</c>, <c>main/NODE:attribute</c> for the body of a control flow node, <c>function/DOMAIN:NAME</c> for a function.</summary>
+    /// <summary>
+    /// <c>main</c>, <c>main/NODE:attribute</c> for the body of a control flow node, <c>function/DOMAIN:NAME</c> for a function.
+    /// A node without a name of its own is called <c>#k</c> with k nodes before it that have bodies. Patches leave paths as they are.
+    /// </summary>
     public string Path { get; }
 
     /// <summary>The graph around, whose values can be captured; null for the main graph and functions.</summary>
     public Graph? Outer { get; }
+
+    /// <summary>Whether this is the body of a function.</summary>
+    public bool IsFunction { get; internal init; }
 
     /// <summary>The graph's own name.</summary>
     public string Name { get; internal set; } = "";
@@ -80,8 +90,19 @@ public sealed class Graph
     /// <summary>Names read here or in subgraphs that nothing here defines.</summary>
     public IReadOnlyCollection<string> FreeNames => _freeNames.Value;
 
+    internal ImmutableArray<OpsetImport> FunctionOpsets { get; set; } = [];
+
+    /// <summary>Tensors that are no initializers: parts of sparse ones, defaults of a function's attributes.</summary>
+    internal ImmutableArray<Tensor> OtherTensors { get; set; } = [];
+
+    internal IReadOnlyCollection<string> DefinedNames => _defined.Value;
+
     /// <summary>Where the graph's message lies; several where the file holds it in pieces.</summary>
     internal ImmutableArray<Frame> Frames { get; set; } = [];
+
+    /// <summary>The version of an operator domain here, or null where it is not imported: a function has imports of its own.</summary>
+    public long? Opset(string domain = "") =>
+        Outer is not null ? Outer.Opset(domain) : OpsetImport.VersionOf(IsFunction ? FunctionOpsets : Model.Opsets, domain);
 
     /// <summary>The node that makes a value, or null.</summary>
     public Node? Producer(string value) => _producers.Value.GetValueOrDefault(value);
@@ -93,16 +114,18 @@ public sealed class Graph
     /// <summary>The initializer of that name, or the tensor of the <c>Constant</c> node that makes it, here or in a graph around; else null.</summary>
     public Tensor? Constant(string name)
     {
-        if (_initializers.Value.TryGetValue(name, out var tensor))
-            return tensor;
-        if (Producer(name) is { } node)
-            return node.OpType switch
-            {
-                "Constant" => node.Attribute("value")?.Tensor,
-                "Identity" when node.Input(0) is { } source => Constant(source),
-                _ => null,
-            };
-        return Outer?.Constant(name);
+        // The bound is for damaged graphs, where an Identity may read itself.
+        var graph = this;
+        for (var steps = 0; graph is not null && steps < MaxIdentities; steps++)
+            if (graph._initializers.Value.TryGetValue(name, out var tensor))
+                return tensor;
+            else if (graph.Producer(name) is not { } node)
+                graph = graph.Defines(name) ? null : graph.Outer;
+            else if (node is { OpType: "Identity" } && node.Input(0) is { } source)
+                name = source;
+            else
+                return node.OpType == "Constant" ? node.Attribute("value")?.Tensor : null;
+        return null;
     }
 
     /// <summary>The nodes of this graph that read a value, themselves or in a subgraph.</summary>
@@ -112,8 +135,7 @@ public sealed class Graph
     public ValueInfo? Info(string value) => _infos.Value.GetValueOrDefault(value);
 
     /// <summary>Whether the name is an input, an initializer or made by a node here.</summary>
-    public bool Defines(string name) =>
-        Producer(name) is not null || _initializers.Value.ContainsKey(name) || SparseInitializers.Contains(name) || Inputs.Any(input => input.Name == name);
+    public bool Defines(string name) => _defined.Value.Contains(name);
 
     private Dictionary<string, Node> IndexProducers()
     {
@@ -128,7 +150,7 @@ public sealed class Graph
     private HashSet<string> CollectFreeNames()
     {
         var names = new HashSet<string>(Nodes.SelectMany(node => node.Needs));
-        names.UnionWith(Outputs.Select(output => output.Name));
+        names.UnionWith(Outputs.Select(output => output.Name).Where(name => name.Length > 0));
         names.RemoveWhere(Defines);
         return names;
     }

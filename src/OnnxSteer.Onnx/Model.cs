@@ -9,7 +9,14 @@ namespace OnnxSteer.Onnx;
 /// <summary>Which version of an operator domain a model uses.</summary>
 /// <param name="Domain">The domain; empty for ai.onnx.</param>
 /// <param name="Version">The opset version.</param>
-public sealed record OpsetImport(string Domain, long Version);
+public sealed record OpsetImport(string Domain, long Version)
+{
+    internal static long? VersionOf(IEnumerable<OpsetImport> imports, string domain) =>
+        imports.FirstOrDefault(import => Plain(import.Domain) == Plain(domain))?.Version;
+
+    // ONNX's own domain has two names.
+    private static string Plain(string domain) => domain == "ai.onnx" ? "" : domain;
+}
 
 /// <summary>
 /// An ONNX model: the bytes of its file, and typed, read-only views on them. Nothing is ever re-serialized; a patch gives
@@ -18,8 +25,15 @@ public sealed record OpsetImport(string Domain, long Version);
 public sealed class Model
 {
     private readonly ConcurrentDictionary<string, ByteSource> _externalFiles = new();
+    private readonly Lazy<Dictionary<string, Graph>> _graphsByPath;
+    private readonly Lazy<HashSet<string>> _names;
 
-    private Model(ByteSource source, string? folder) => (Source, Folder) = (source, folder);
+    private Model(ByteSource source, string? folder)
+    {
+        (Source, Folder) = (source, folder);
+        _graphsByPath = new(() => Graphs.ToDictionary(graph => graph.Path));
+        _names = new(() => [.. Graphs.SelectMany(graph => graph.DefinedNames)]);
+    }
 
     /// <summary>The model's bytes.</summary>
     public ByteSource Source { get; }
@@ -36,7 +50,7 @@ public sealed class Model
     /// <summary>Name and version of the program that wrote the model.</summary>
     public string Producer { get; internal set; } = "";
 
-    /// <summary>The operator sets the main graph uses.</summary>
+    /// <summary>The operator sets that the main graph and the bodies in it use; a function has its own.</summary>
     public ImmutableArray<OpsetImport> Opsets { get; internal set; } = [];
 
     /// <summary>Metadata entries in file order.</summary>
@@ -57,15 +71,7 @@ public sealed class Model
     /// <exception cref="OnnxException">Not a readable ONNX model, or its external data are missing, out of bounds or outside the folder.</exception>
     public static Model Open(string path)
     {
-        ByteSource source;
-        try
-        {
-            source = ByteSource.Open(path);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            throw new OnnxException($"{path}: the model file cannot be opened: {e.Message}", e);
-        }
+        var source = ByteSource.Open(path);
         return Read(source, System.IO.Path.GetDirectoryName(System.IO.Path.GetFullPath(path)), path);
     }
 
@@ -87,12 +93,12 @@ public sealed class Model
     /// <summary>The graph of that path.</summary>
     /// <exception cref="OnnxException">There is none; the message lists those there are.</exception>
     public Graph GraphAt(string path) =>
-        Graphs.FirstOrDefault(graph => graph.Path == path)
+        _graphsByPath.Value.GetValueOrDefault(path)
         ?? throw new OnnxException($"{Source.Name}: there is no graph '{path}'. There are: {string.Join(", ", Graphs.Take(20).Select(graph => $"'{graph.Path}'"))}.");
 
     /// <summary>The version of an operator domain, or null where the model does not import it.</summary>
     public long? Opset(string domain = "") =>
-        Opsets.FirstOrDefault(import => import.Domain == domain || (domain.Length == 0 && import.Domain == "ai.onnx"))?.Version;
+        OpsetImport.VersionOf(Opsets, domain);
 
     /// <summary>The metadata entry of that key, or null.</summary>
     public string? MetadataOf(string key) => Metadata.FirstOrDefault(entry => entry.Key == key).Value;
@@ -101,10 +107,13 @@ public sealed class Model
     /// <exception cref="OnnxException">The patch speaks of a value, node or graph that is not here, or its names collide.</exception>
     public Model Apply(GraphPatch patch) => Read(PatchWriter.Apply(this, patch), Folder);
 
-    /// <summary>All tensors, those in attributes and subgraphs included.</summary>
+    /// <summary>All tensors: initializers, and those in attributes, in sparse tensors and in subgraphs.</summary>
     public IEnumerable<Tensor> Tensors =>
-        Graphs.SelectMany(graph => graph.Initializers
-            .Concat(graph.Nodes.SelectMany(node => node.Attributes).Select(attribute => attribute.Tensor).OfType<Tensor>()));
+        Graphs.SelectMany(graph => graph.Initializers.Concat(graph.OtherTensors)
+            .Concat(graph.Nodes.SelectMany(node => node.Attributes).SelectMany(attribute => attribute.Tensors)));
+
+    /// <summary>Whether any graph has a value of that name.</summary>
+    internal bool Knows(string name) => _names.Value.Contains(name);
 
     internal ByteSource ExternalFile(string location) =>
         _externalFiles.GetOrAdd(location, path => ByteSource.Open(ExternalData.Resolve(this, path)));

@@ -17,12 +17,14 @@ internal sealed class ModelReader(Model model)
 
     private readonly WireCursor _cursor = new(model.Source);
     private readonly List<Graph> _graphs = [];
+    private readonly HashSet<string> _paths = [];
 
     public void Read()
     {
         if (model.Source.Length == 0)
             throw new OnnxException($"{model.Source.Name}: the file is empty; an ONNX model was expected.");
         string producer = "", version = "";
+        _paths.Add(Graph.MainPath);
         var (opsets, metadata) = (new List<OpsetImport>(), new List<KeyValuePair<string, string>>());
         var (graphFields, functionFields) = (new List<WireField>(), new List<WireField>());
         _cursor.Enter(0);
@@ -42,8 +44,7 @@ internal sealed class ModelReader(Model model)
                     graphFields.Add(field);
                     break;
                 case { Number: 8, Type: WireType.Length }:
-                    var import = Message(OperatorSetIdProto.Parser, field);
-                    opsets.Add(new OpsetImport(import.Domain, import.Version));
+                    opsets.Add(Import(field));
                     break;
                 case { Number: 14, Type: WireType.Length }:
                     metadata.Add(Entry(field));
@@ -67,7 +68,8 @@ internal sealed class ModelReader(Model model)
         var graph = new Graph(model, path, outer) { Frames = frames };
         _graphs.Add(graph);
         var nodes = new List<Frame>();
-        var (initializers, sparse) = (new List<Tensor>(), new List<string>());
+        var (initializers, sparse) = (new List<Tensor>(), new List<Tensor>());
+        var sparseNames = new List<string>();
         var (inputs, outputs, infos) = (new List<ValueInfo>(), new List<ValueInfo>(), new List<ValueInfo>());
         foreach (var frame in frames)
         {
@@ -94,12 +96,14 @@ internal sealed class ModelReader(Model model)
                         infos.Add(ReadInfo(field));
                         break;
                     case { Number: 15, Type: WireType.Length }:
-                        sparse.Add(Inside(field, () => ReadSparseName(field)));
+                        var parts = Inside(field, () => ReadSparse([field]));
+                        sparseNames.Add(parts is [var values, ..] ? values.Name : "");
+                        sparse.AddRange(parts);
                         break;
                 }
         }
         (graph.Inputs, graph.Outputs, graph.ValueInfos) = ([.. inputs], [.. outputs], [.. infos]);
-        (graph.Initializers, graph.SparseInitializers) = ([.. initializers], [.. sparse]);
+        (graph.Initializers, graph.SparseInitializers, graph.OtherTensors) = ([.. initializers], [.. sparseNames], [.. sparse]);
         graph.Nodes = ReadNodes(graph, nodes, depth);
         return graph;
     }
@@ -107,8 +111,9 @@ internal sealed class ModelReader(Model model)
     private Graph ReadFunction(WireField function)
     {
         string name = "", domain = "", overload = "";
-        var nodes = new List<Frame>();
-        var (inputs, outputs) = (new List<ValueInfo>(), new List<ValueInfo>());
+        var (nodes, defaults) = (new List<Frame>(), new List<Frame>());
+        var (inputs, outputs, infos) = (new List<ValueInfo>(), new List<ValueInfo>(), new List<ValueInfo>());
+        var opsets = new List<OpsetImport>();
         var frame = new Frame(null, function);
         _cursor.Enter(function.Body);
         while (_cursor.Next(function.End, out var field))
@@ -126,16 +131,27 @@ internal sealed class ModelReader(Model model)
                 case { Number: 7, Type: WireType.Length }:
                     nodes.Add(new Frame(frame, field));
                     break;
+                case { Number: 9, Type: WireType.Length }:
+                    opsets.Add(Import(field));
+                    break;
                 case { Number: 10, Type: WireType.Length }:
                     domain = _cursor.Text(field);
+                    break;
+                case { Number: 11, Type: WireType.Length }:
+                    defaults.Add(new Frame(frame, field));
+                    break;
+                case { Number: 12, Type: WireType.Length }:
+                    infos.Add(ReadInfo(field));
                     break;
                 case { Number: 13, Type: WireType.Length }:
                     overload = _cursor.Text(field);
                     break;
             }
-        var path = $"function/{domain}:{name}{(overload.Length > 0 ? $":{overload}" : "")}";
-        var graph = new Graph(model, path, null) { Name = name, Frames = [frame], Inputs = [.. inputs], Outputs = [.. outputs] };
+        var path = NewPath($"function/{domain}:{name}{(overload.Length > 0 ? $":{overload}" : "")}");
+        var graph = new Graph(model, path, null) { IsFunction = true, Name = name, Frames = [frame], Inputs = [.. inputs], Outputs = [.. outputs], ValueInfos = [.. infos] };
+        graph.FunctionOpsets = [.. opsets];
         _graphs.Add(graph);
+        graph.OtherTensors = [.. defaults.SelectMany(field => ReadAttribute(graph, "default", 0, field, 0).Tensors)];
         graph.Nodes = ReadNodes(graph, nodes, 0);
         return graph;
     }
@@ -143,13 +159,17 @@ internal sealed class ModelReader(Model model)
     private ImmutableArray<Node> ReadNodes(Graph graph, List<Frame> frames, int depth)
     {
         var nodes = ImmutableArray.CreateBuilder<Node>(frames.Count);
-        var labels = new HashSet<string>();
+        var bodies = 0;
         foreach (var frame in frames)
-            nodes.Add(ReadNode(graph, frame, nodes.Count, depth, labels));
+        {
+            var node = ReadNode(graph, frame, nodes.Count, bodies, depth);
+            bodies += node.Attributes.Any(attribute => !attribute.Graphs.IsEmpty) ? 1 : 0;
+            nodes.Add(node);
+        }
         return nodes.MoveToImmutable();
     }
 
-    private Node ReadNode(Graph graph, Frame frame, int index, int depth, HashSet<string> labels)
+    private Node ReadNode(Graph graph, Frame frame, int index, int bodies, int depth)
     {
         var node = new Node(graph, frame, index);
         var (inputs, outputs) = (ImmutableArray.CreateBuilder<string>(), ImmutableArray.CreateBuilder<string>());
@@ -188,19 +208,16 @@ internal sealed class ModelReader(Model model)
             }
         }
         (node.Inputs, node.Outputs) = (inputs.DrainToImmutable(), outputs.DrainToImmutable());
-        // Control flow bodies are named after their node; a second node of that name needs its index to be told apart.
-        var label = node.Label;
         if (attributes.Count > 0)
-            node.Attributes = [.. attributes.Select(field => ReadAttribute(graph, new Frame(frame, field), UniqueLabel, depth))];
+            node.Attributes = [.. attributes.Select(field => ReadAttribute(graph, node.Name, bodies, new Frame(frame, field), depth))];
         return node;
-
-        string UniqueLabel() => labels.Add(label) ? label : label = $"{node.Label}#{index}";
     }
 
-    private NodeAttribute ReadAttribute(Graph graph, Frame frame, Func<string> nodeLabel, int depth)
+    private NodeAttribute ReadAttribute(Graph graph, string node, int bodies, Frame frame, int depth)
     {
         var name = "";
-        var (tensorPieces, graphPieces, graphList) = (ImmutableArray<WireField>.Empty, ImmutableArray<Frame>.Empty, new List<Frame>());
+        var (tensorPieces, sparsePieces, graphPieces) = (ImmutableArray<WireField>.Empty, ImmutableArray<WireField>.Empty, ImmutableArray<Frame>.Empty);
+        var (tensorList, sparseList, graphList) = (ImmutableArray<WireField>.Empty, ImmutableArray<WireField>.Empty, ImmutableArray<Frame>.Empty);
         _cursor.Enter(frame.Field.Body);
         while (_cursor.Next(frame.Field.End, out var field))
             switch (field)
@@ -214,19 +231,38 @@ internal sealed class ModelReader(Model model)
                 case { Number: 6, Type: WireType.Length }:
                     graphPieces = graphPieces.Add(new Frame(frame, field));
                     break;
+                case { Number: 10, Type: WireType.Length }:
+                    tensorList = tensorList.Add(field);
+                    break;
                 case { Number: 11, Type: WireType.Length }:
-                    graphList.Add(new Frame(frame, field));
+                    graphList = graphList.Add(new Frame(frame, field));
+                    break;
+                case { Number: 22, Type: WireType.Length }:
+                    sparsePieces = sparsePieces.Add(field);
+                    break;
+                case { Number: 23, Type: WireType.Length }:
+                    sparseList = sparseList.Add(field);
                     break;
             }
         var attribute = new NodeAttribute(model, frame.Field, name, tensorPieces.IsEmpty ? null : ReadTensor(tensorPieces));
-        if (graphPieces.IsEmpty && graphList.Count == 0)
-            return attribute;
-        var path = $"{graph.Path}/{nodeLabel()}:{name}";
+        attribute.OtherTensors = [.. tensorList.Select(field => ReadTensor([field])), .. ReadSparse(sparsePieces), .. sparseList.SelectMany(field => ReadSparse([field]))];
         if (!graphPieces.IsEmpty)
-            attribute.Graphs = [ReadGraph(path, graph, graphPieces, depth + 1)];
-        for (var i = 0; i < graphList.Count; i++)
-            attribute.Graphs = attribute.Graphs.Add(ReadGraph($"{path}[{i}]", graph, [graphList[i]], depth + 1));
+            attribute.Graphs = [ReadGraph(PathOf(""), graph, graphPieces, depth + 1)];
+        if (!graphList.IsEmpty)
+            attribute.Graphs = [.. attribute.Graphs, .. graphList.Select((field, i) => ReadGraph(PathOf($"[{i}]"), graph, [field], depth + 1))];
         return attribute;
+
+        // A body is named after its node. One without a name, or with that of another, is told apart by how many nodes with
+        // bodies come before it, which a patch does not change.
+        string PathOf(string place) =>
+            node.Length > 0 && $"{graph.Path}/{node}:{name}{place}" is var path && !_paths.Contains(path) ? NewPath(path) : NewPath($"{graph.Path}/{node}#{bodies}:{name}{place}");
+    }
+
+    private string NewPath(string path)
+    {
+        while (!_paths.Add(path))
+            path += "'";
+        return path;
     }
 
     private Tensor ReadTensor(ImmutableArray<WireField> pieces)
@@ -279,20 +315,32 @@ internal sealed class ModelReader(Model model)
             : throw _cursor.Broken(where.Start, $"tensor '{tensor}' has external data with the {key} '{text}'");
     }
 
-    private string ReadSparseName(WireField sparse)
+    // The values, which bear the name, and the indices.
+    private ImmutableArray<Tensor> ReadSparse(ImmutableArray<WireField> pieces)
     {
-        var values = ImmutableArray<WireField>.Empty;
-        _cursor.Enter(sparse.Body);
-        while (_cursor.Next(sparse.End, out var field))
-            if (field.Is(1, WireType.Length))
-                values = values.Add(field);
-        return values.IsEmpty ? "" : ReadTensor(values).Name;
+        var (values, indices) = (ImmutableArray<WireField>.Empty, ImmutableArray<WireField>.Empty);
+        foreach (var piece in pieces)
+        {
+            _cursor.Enter(piece.Body);
+            while (_cursor.Next(piece.End, out var field))
+                if (field.Is(1, WireType.Length))
+                    values = values.Add(field);
+                else if (field.Is(2, WireType.Length))
+                    indices = indices.Add(field);
+        }
+        return pieces.IsEmpty ? [] : indices.IsEmpty ? [ReadTensor(values)] : [ReadTensor(values), ReadTensor(indices)];
     }
 
     private ValueInfo ReadInfo(WireField field)
     {
         var proto = Message(ValueInfoProto.Parser, field);
         return new ValueInfo(field, proto.Name, proto.Type);
+    }
+
+    private OpsetImport Import(WireField field)
+    {
+        var import = Message(OperatorSetIdProto.Parser, field);
+        return new OpsetImport(import.Domain, import.Version);
     }
 
     private KeyValuePair<string, string> Entry(WireField field)

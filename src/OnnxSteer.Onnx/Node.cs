@@ -6,13 +6,9 @@ namespace OnnxSteer.Onnx;
 /// <summary>A node (NodeProto) of a graph or function body.</summary>
 public sealed class Node
 {
-    private readonly Lazy<ImmutableArray<string>> _captures;
+    private ImmutableArray<string> _captures;
 
-    internal Node(Graph graph, Frame frame, int index)
-    {
-        (Graph, Frame, Index) = (graph, frame, index);
-        _captures = new(() => [.. CollectCaptures()]);
-    }
+    internal Node(Graph graph, Frame frame, int index) => (Graph, Frame, Index) = (graph, frame, index);
 
     /// <summary>The graph it stands in.</summary>
     public Graph Graph { get; }
@@ -45,7 +41,7 @@ public sealed class Node
     public ImmutableArray<KeyValuePair<string, string>> Metadata { get; internal set; } = [];
 
     /// <summary>Values of the graphs around that this node's subgraphs read.</summary>
-    public ImmutableArray<string> Captures => _captures.Value;
+    public ImmutableArray<string> Captures => _captures.IsDefault ? _captures = CollectCaptures() : _captures;
 
     /// <summary>Everything the node needs: its inputs that are there, and its captures.</summary>
     public IEnumerable<string> Needs => Inputs.Where(name => name.Length > 0).Concat(Captures);
@@ -70,17 +66,12 @@ public sealed class Node
     /// <summary>The output at a position, or null where it is left out.</summary>
     public string? Output(int index) => index < Outputs.Length && Outputs[index].Length > 0 ? Outputs[index] : null;
 
-    /// <summary>How messages and graph paths call the node: its name, else <c>#index</c>.</summary>
+    /// <summary>How messages call the node: its name, else <c>#index</c>.</summary>
     public string Label => Name.Length > 0 ? Name : $"#{Index}";
 
     /// <inheritdoc/>
     public override string ToString() => $"{OpType} {Label}";
 
-    private HashSet<string> CollectCaptures()
-    {
-        var names = new HashSet<string>();
-        foreach (var subgraph in Attributes.SelectMany(attribute => attribute.Graphs))
-            names.UnionWith(subgraph.FreeNames);
-        return names;
-    }
+    private ImmutableArray<string> CollectCaptures() =>
+        [.. Attributes.SelectMany(attribute => attribute.Graphs).SelectMany(subgraph => subgraph.FreeNames).Distinct()];
 }

@@ -20,6 +20,9 @@ public sealed class NodeAttribute
     /// <summary>The tensor it holds, if it holds one.</summary>
     public Tensor? Tensor { get; }
 
+    /// <summary>Every tensor in it: the one, those of a list, values and indices of sparse ones. Those in subgraphs are not among them.</summary>
+    public IEnumerable<Tensor> Tensors => Tensor is null ? OtherTensors : OtherTensors.Prepend(Tensor);
+
     /// <summary>The subgraphs it holds: none, one, or several.</summary>
     public ImmutableArray<Graph> Graphs { get; internal set; } = [];
 
@@ -38,10 +41,10 @@ public sealed class NodeAttribute
     /// <summary>The list of floating point numbers.</summary>
     public IReadOnlyList<float> Floats => Proto.Floats;
 
-    internal WireField Field => _field;
+    internal ImmutableArray<Tensor> OtherTensors { get; set; } = [];
 
-    /// <summary>The whole message, without looking into subgraphs or tensors of more than 16 MB.</summary>
-    internal AttributeProto Proto
+    // The whole message; it is not kept, since many attributes are never looked at.
+    private AttributeProto Proto
     {
         get
         {

@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using System.Collections.Immutable;
 using System.Globalization;
+using Google.Protobuf;
 using OnnxSteer.Onnx.Protobuf;
 using OnnxSteer.Onnx.Wire;
 
@@ -60,24 +61,28 @@ public sealed class Tensor
 
     internal WireField Field => _occurrences[0];
 
-    internal ImmutableArray<WireField> Occurrences => _occurrences;
-
     /// <summary>Reads bytes of the data, little-endian as <c>raw_data</c> holds them, from a byte offset on.</summary>
+    /// <exception cref="OnnxException">The range does not lie within the tensor, or the model holds less than its shape says.</exception>
     public void Read(long offset, Span<byte> destination)
     {
+        if (offset < 0 || destination.Length > ByteLength - offset)
+            throw new OnnxException($"{_model.Source.Name}: bytes {offset} to {offset + destination.Length} of tensor '{Name}' were asked for, which has {ByteLength}.");
+        if (destination.IsEmpty)
+            return;
         if (External is { } external)
             _model.ExternalFile(external.Location).Read(external.Offset + offset, destination);
-        else if (_raw is { } raw)
+        // Some writers set an empty raw_data besides the typed fields.
+        else if (_raw is { Length: > 0 } raw)
         {
             if (destination.Length > raw.Length - offset)
-                throw new OnnxException($"{_model.Source.Name}: tensor '{Name}' should hold {ByteLength} bytes; its raw_data holds {raw.Length}.");
+                throw TooShort("raw_data holds", raw.Length);
             _model.Source.Read(raw.Body + offset, destination);
         }
         else
         {
             var bytes = TypedBytes();
             if (destination.Length > bytes.Length - offset)
-                throw new OnnxException($"{_model.Source.Name}: tensor '{Name}' should hold {ByteLength} bytes; its data fields hold {bytes.Length}.");
+                throw TooShort("data fields hold", bytes.Length);
             bytes.AsSpan((int)offset, destination.Length).CopyTo(destination);
         }
     }
@@ -103,9 +108,12 @@ public sealed class Tensor
             {
                 DataType.Int64 => BinaryPrimitives.ReadInt64LittleEndian(bytes.AsSpan(8 * i)),
                 DataType.Int32 => BinaryPrimitives.ReadInt32LittleEndian(bytes.AsSpan(4 * i)),
+                DataType.UInt32 => BinaryPrimitives.ReadUInt32LittleEndian(bytes.AsSpan(4 * i)),
+                DataType.Int16 => BinaryPrimitives.ReadInt16LittleEndian(bytes.AsSpan(2 * i)),
+                DataType.UInt16 => BinaryPrimitives.ReadUInt16LittleEndian(bytes.AsSpan(2 * i)),
                 DataType.Int8 => (sbyte)bytes[i],
                 DataType.UInt8 or DataType.Bool => bytes[i],
-                _ => throw new OnnxException($"{_model.Source.Name}: tensor '{Name}' is {DataType.Name()}; integers were expected."),
+                _ => throw new OnnxException($"{_model.Source.Name}: tensor '{Name}' is {DataType.Name()}; integers of 8 to 64 bits were expected, not uint64."),
             };
         return values;
     }
@@ -131,6 +139,9 @@ public sealed class Tensor
     public override string ToString() =>
         string.Create(CultureInfo.InvariantCulture, $"{Name}: {DataType.Name()}[{string.Join(",", Dims)}]{(External is { } e ? $" in {e.Location}" : "")}");
 
+    private OnnxException TooShort(string what, long length) =>
+        new($"{_model.Source.Name}: tensor '{Name}' should hold {ByteLength} bytes; its {what} {length}.");
+
     // The typed data fields, which only small or old tensors use, in the bytes of raw_data.
     private byte[] TypedBytes()
     {
@@ -138,8 +149,15 @@ public sealed class Tensor
         if (size > 1 << 28)
             throw new OnnxException($"{_model.Source.Name}: tensor '{Name}' keeps {size} bytes in typed fields; at most {1 << 28} are supported there.");
         var proto = new TensorProto();
-        foreach (var occurrence in _occurrences)
-            proto.MergeFrom(new Google.Protobuf.CodedInputStream(_model.Source.ToArray(occurrence.Body, occurrence.Length)));
+        try
+        {
+            foreach (var occurrence in _occurrences)
+                proto.MergeFrom(_model.Source.ToArray(occurrence.Body, occurrence.Length));
+        }
+        catch (InvalidProtocolBufferException e)
+        {
+            throw new OnnxException($"{_model.Source.Name}: the data fields of tensor '{Name}' are not readable: {e.Message}", e);
+        }
         using var stream = new MemoryStream();
         using var writer = new BinaryWriter(stream);
         foreach (var value in proto.FloatData)

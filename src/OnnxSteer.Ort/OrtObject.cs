@@ -23,6 +23,12 @@ public abstract class OrtObject : IDisposable
     internal OrtHandle AddUse()
     {
         ObjectDisposedException.ThrowIf(disposed, this);
+        return KeepUse();
+    }
+
+    /// <summary>One use more, for a caller who has one already.</summary>
+    internal OrtHandle KeepUse()
+    {
         handle.AddUse();
         return handle;
     }

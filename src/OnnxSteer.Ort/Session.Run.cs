@@ -144,12 +144,13 @@ public sealed unsafe partial class Session
     {
         if (!feeds.Contains(output))
             return null;
+        // The run still uses them all, so that even one disposed meanwhile can be held.
         var held = new HeldUses();
-        foreach (var adapter in options?.Adapters ?? [])
-            held.Hold($"{adapter.GetHashCode()}", adapter.AddUse());
+        for (var i = 0; i < (options?.Adapters.Count ?? 0); i++)
+            held.Hold($"adapter {i}", options!.Adapters[i].KeepUse());
         for (var i = 0; i < inputs.Length; i++)
             if (inputNames[i] == output)
-                held.Hold("input", inputs[i].AddUse());
+                held.Hold("input", inputs[i].KeepUse());
         return held;
     }
 

@@ -116,6 +116,6 @@ public sealed class IoBindingTests
         var run = Task.Run(() => binding.Run(cancel: cancel.Token));
         await Task.Delay(50);
         await cancel.CancelAsync();
-        await Assert.ThrowsAsync<OperationCanceledException>(() => run);
+        await Assert.ThrowsAsync<OperationCanceledException>(() => run.WaitAsync(TimeSpan.FromMinutes(1)));
     }
 }

@@ -204,7 +204,7 @@ public sealed class RunTests
         await Task.Delay(50);
         Assert.False(run.IsCompleted);
         await cancel.CancelAsync();
-        var error = await Assert.ThrowsAsync<OperationCanceledException>(() => run);
+        var error = await Assert.ThrowsAsync<OperationCanceledException>(() => run.WaitAsync(TimeSpan.FromMinutes(1)));
         Assert.Equal(cancel.Token, error.CancellationToken);
         Assert.IsType<OrtException>(error.InnerException);
 
@@ -229,7 +229,7 @@ public sealed class RunTests
         turns.Dispose();
         Assert.False(run.IsCompleted);
         await cancel.CancelAsync();
-        await Assert.ThrowsAsync<OperationCanceledException>(() => run);
+        await Assert.ThrowsAsync<OperationCanceledException>(() => run.WaitAsync(TimeSpan.FromMinutes(1)));
     }
 
     [Fact]

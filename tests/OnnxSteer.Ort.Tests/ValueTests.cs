@@ -31,13 +31,33 @@ public sealed class ValueTests
     {
         var data = Enumerable.Range(1, bytes).Select(i => (byte)i).ToArray();
         var model = Models.Identity(type, "n");
-        model.IrVersion = 10; // where four-bit types came in
-        model.OpsetImport[0].Version = 21;
+        model.IrVersion = 9; // where eight-bit floating point came in
+        model.OpsetImport[0].Version = 19;
         using var session = model.Open();
         using var x = OrtValue.FromMemory(type, data, elements);
         using var outputs = session.Run(Models.Feed(("x", x)));
         Assert.Equal(type, outputs[0].ElementType);
         Assert.Equal(data, outputs[0].Bytes().ToArray());
+    }
+
+    [Fact]
+    public void Four_bit_elements_are_two_a_byte()
+    {
+        var model = Models.Of(
+            graph =>
+            {
+                graph.Input.Add(Models.Value("x", ElementType.UInt4, "n"));
+                graph.Output.Add(Models.Value("y", ElementType.Float, "n"));
+            },
+            Models.Node("Cast", ["x"], ["y"],
+                new Onnx.Protobuf.AttributeProto { Name = "to", Type = Onnx.Protobuf.AttributeProto.Types.AttributeType.Int, I = 1 }));
+        model.IrVersion = 10;
+        model.OpsetImport[0].Version = 21;
+        using var session = model.Open();
+        using var x = OrtValue.FromMemory(ElementType.UInt4, new byte[] { 0x21, 0x0F }, 3);
+        Assert.Equal(2, x.Bytes().Length);
+        using var outputs = session.Run(Models.Feed(("x", x)));
+        Assert.Equal([1, 2, 15], outputs[0].Span<float>());
     }
 
     [Fact]

@@ -97,6 +97,14 @@ public sealed class ActivationFileTests : IDisposable
         Assert.Throws<ArgumentOutOfRangeException>(() => matrix.CopyColumn(-1, column));
     }
 
+    [Fact]
+    public void Poolings_are_read_and_written_by_name()
+    {
+        Assert.Equal(["mean", "min", "max", "last"], Enum.GetValues<Pooling>().Select(p => p.Name()));
+        Assert.All(Enum.GetValues<Pooling>(), p => Assert.Equal(p, Poolings.Parse(p.Name())));
+        Assert.Contains("mean, min, max, last", Assert.Throws<OnnxException>(() => Poolings.Parse("1")).Message, StringComparison.Ordinal);
+    }
+
     private static void Same(ActivationSet expected, ActivationSet actual)
     {
         Assert.Equal(expected.Sites.AsEnumerable(), actual.Sites);

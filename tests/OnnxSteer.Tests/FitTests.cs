@@ -100,6 +100,15 @@ public class FitTests
     }
 
     [Fact]
+    public void Distances_are_in_units_of_the_spread_of_both_sides_together()
+    {
+        var report = Site(new MeanFit(), Matrix.Of(2, 2, [0, 3, 2, 3]), Matrix.Of(2, 2, [10, 3, 14, 3])).Report;
+        // Channel 0: 10 and 12 away; variances 1 and 4, means 1 and 12. Channel 1 is constant and counts as 0.
+        Assert.Equal(11 / Math.Sqrt(2.5 + (5.5 * 5.5)) / 2, report.DistanceBefore, 1e-9);
+        Assert.Equal(1 / Math.Sqrt(2.5 + (5.5 * 5.5)) / 2, report.DistanceAfter, 1e-9);
+    }
+
+    [Fact]
     public void A_perfect_map_leaves_no_distance()
     {
         var source = Draw(new Random(3), 30, 4);

@@ -52,8 +52,19 @@ public sealed class PromptFileTests : IDisposable
         Assert.Equal(digest, Read("p.csv", "n,text\n1,a\n2,b\n").Digest);
         Assert.NotEqual(digest, Read("p.txt", "b\na").Digest);
         Assert.NotEqual(digest, PromptSet.Of("ab", "").Digest);
+        Assert.NotEqual(new PromptSet([new Prompt("", [1])]).Digest, new PromptSet([new Prompt(null, [1])]).Digest);
         Assert.NotEqual(Read("p.jsonl", "{\"ids\":[1]}\n{\"ids\":[2]}").Digest, Read("p.jsonl", "{\"ids\":[1,2]}").Digest);
         Assert.NotEqual(Read("p.jsonl", "{\"text\":\"a\"}").Digest, Read("p.jsonl", "{\"text\":\"a\",\"ids\":[2]}").Digest);
+    }
+
+    [Fact]
+    public void Prompts_are_equal_by_what_they_hold()
+    {
+        Assert.Equal(new Prompt("a", [1, 2], 3), new Prompt("a", [1, 2], 3));
+        Assert.NotEqual(new Prompt("a", [1, 2]), new Prompt("a", [1, 3]));
+        Assert.NotEqual(new Prompt("a", []), new Prompt("a"));
+        Assert.NotEqual(new Prompt("a"), new Prompt("b"));
+        Assert.NotEqual(new Prompt("a", Line: 1), new Prompt("a", Line: 2));
     }
 
     [Theory]

@@ -96,6 +96,28 @@ public sealed class ConformanceTests
         });
     }
 
+    [SharedTheory]
+    [InlineData("added-tokens", "'NFC'")]
+    [InlineData("bpe-digits-punct", "'NFKD'")]
+    [InlineData("bpe-metaspace-never-nofuse", "'NFKC'")]
+    [InlineData("bpe-prefix-fuse", "model.continuing_subword_prefix")]
+    [InlineData("bpe-suffix", "model.end_of_word_suffix")]
+    [InlineData("clip-trim", "model.end_of_word_suffix")]
+    [InlineData("qwen3-trim", "'NFC'")]
+    [InlineData("minilm-wordpiece", "'WordPiece'")]
+    [InlineData("wordpiece-cased", "'WordPiece'")]
+    [InlineData("wordlevel", "'WordLevel'")]
+    [InlineData("t5-like", "'Unigram'")]
+    [InlineData("t5-legacy-like", "'Unigram'")]
+    [InlineData("unigram-bytefallback", "'Unigram'")]
+    [InlineData("xlmr-like", "'Unigram'")]
+    public void NamesWhatItDoesNotSupport(string name, string part)
+    {
+        var message = Assert.Throws<TokenizerException>(() => Tokenizer.Load(Golden.TokenizerOf(name))).Message;
+        Assert.Contains(part, message, StringComparison.Ordinal);
+        Assert.Contains("not supported", message, StringComparison.Ordinal);
+    }
+
     // Truncation and padding are left to the caller.
     private static bool IsWithoutTruncation(JsonElement row) => !row.TryGetProperty("file_truncation_padding", out var made) || !made.GetBoolean();
 

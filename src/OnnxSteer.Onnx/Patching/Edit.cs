@@ -36,7 +36,7 @@ public sealed record AddNode(string Label, string Graph, Anchor Anchor, NodeProt
         $"{Label}: add {Node.OpType}({string.Join(", ", Node.Input)}) -> {string.Join(", ", Node.Output)} to {Graph}";
 }
 
-/// <summary>Adds an initializer; to the main graph also as an input where it is to be overridable.</summary>
+/// <summary>Adds an initializer. One that callers may override is an input too: <see cref="AddInput"/>.</summary>
 public sealed record AddInitializer(string Label, string Graph, TensorProto Tensor) : Edit(Label)
 {
     /// <inheritdoc/>
@@ -100,7 +100,7 @@ public sealed record Remove(string Label, string Graph, Part Part, int Index) : 
     public override string ToString() => $"{Label}: remove {Part} {Index} of {Graph}";
 }
 
-/// <summary>Raises the IR version.</summary>
+/// <summary>Sets the IR version.</summary>
 public sealed record SetIrVersion(string Label, long Version) : Edit(Label)
 {
     /// <inheritdoc/>

@@ -20,7 +20,7 @@ public sealed record GraphPatch(ImmutableArray<Edit> Edits)
     /// </summary>
     public PatchTitle? Title { get; init; }
 
-    /// <summary>Both patches at once.</summary>
+    /// <summary>The patch with more edits.</summary>
     public GraphPatch With(params IEnumerable<Edit> edits) => this with { Edits = Edits.AddRange(edits) };
 
     /// <summary>Reads a value out of the main graph: it becomes an output. One that is an output already stays as it is.</summary>
@@ -52,10 +52,15 @@ public sealed record GraphPatch(ImmutableArray<Edit> Edits)
         Names.RequireProducer(model, place);
         var before = Names.Fresh(model, place.Value);
         var nodes = function(before, place.Value);
-        // The last in the file is the nearest to the producer, so nodes go in front to back behind the same anchor.
         return With(new RenameOutput(label, place.Graph, place.Value, before))
             .With(nodes.Select(node => new AddNode(label, place.Graph, Anchor.After(place.Value), node)));
     }
+
+    /// <summary>Whether both do the same under the same title.</summary>
+    public bool Equals(GraphPatch? other) => other is not null && Title == other.Title && Edits.SequenceEqual(other.Edits);
+
+    /// <inheritdoc/>
+    public override int GetHashCode() => HashCode.Combine(Title, Edits.Length);
 
     /// <summary>The edits, a line each.</summary>
     public override string ToString() => string.Join('\n', Edits);
@@ -64,4 +69,11 @@ public sealed record GraphPatch(ImmutableArray<Edit> Edits)
 /// <summary>What a patch says of itself in the model's metadata.</summary>
 /// <param name="Label">Its name.</param>
 /// <param name="Properties">What else a reader may want to know: mode, strength, map.</param>
-public sealed record PatchTitle(string Label, ImmutableSortedDictionary<string, string> Properties);
+public sealed record PatchTitle(string Label, ImmutableSortedDictionary<string, string> Properties)
+{
+    /// <summary>Whether label and properties are the same.</summary>
+    public bool Equals(PatchTitle? other) => other is not null && Label == other.Label && Properties.SequenceEqual(other.Properties);
+
+    /// <inheritdoc/>
+    public override int GetHashCode() => HashCode.Combine(Label, Properties.Count);
+}

@@ -6,6 +6,8 @@ public static class Names
     /// <summary>What sets names of inserted values apart.</summary>
     public const string Mark = "__onnxsteer";
 
+    private const int Listed = 5, MaxCompared = 200;
+
     /// <summary>
     /// A name that nothing in the model bears: <c>NAME__onnxsteer1</c>, or the next number that is free. Patches of one
     /// model never collide.
@@ -13,7 +15,7 @@ public static class Names
     public static string Fresh(Model model, string name)
     {
         var number = PatchRecord.Count(model) + 1;
-        while (IsTaken(model, $"{name}{Mark}{number}"))
+        while (model.Knows($"{name}{Mark}{number}"))
             number++;
         return $"{name}{Mark}{number}";
     }
@@ -39,25 +41,42 @@ public static class Names
     /// <summary>A sentence that lists the names nearest to one, by edit distance.</summary>
     public static string Nearest(string name, IEnumerable<string> names)
     {
-        var nearest = names.Where(other => other.Length > 0).Distinct().Take(100_000)
-            .OrderBy(other => Distance(name, other)).ThenBy(other => other, StringComparer.Ordinal).Take(5).ToList();
-        return nearest.Count == 0 ? "" : $" Nearest: {string.Join(", ", nearest.Select(other => $"'{other}'"))}.";
+        var nearest = new List<(int Distance, string Name)>();
+        foreach (var other in names.Where(other => other.Length > 0).Distinct())
+        {
+            var limit = nearest.Count < Listed ? int.MaxValue : nearest[^1].Distance;
+            if (Distance(name, other, limit) is not { } distance)
+                continue;
+            nearest.Add((distance, other));
+            nearest.Sort((a, b) => a.Distance != b.Distance ? a.Distance.CompareTo(b.Distance) : string.CompareOrdinal(a.Name, b.Name));
+            if (nearest.Count > Listed)
+                nearest.RemoveAt(Listed);
+        }
+        return nearest.Count == 0 ? "" : $" Nearest: {string.Join(", ", nearest.Select(other => $"'{other.Name}'"))}.";
     }
 
-    private static bool IsTaken(Model model, string name) => model.Graphs.Any(graph => graph.Defines(name));
-
-    private static int Distance(string a, string b)
+    // Null where it is more than the limit: graphs have hundreds of thousands of names, most of them far away.
+    private static int? Distance(ReadOnlySpan<char> a, ReadOnlySpan<char> b, int limit)
     {
-        (a, b) = (a.Length > 200 ? a[..200] : a, b.Length > 200 ? b[..200] : b);
+        var same = a.CommonPrefixLength(b);
+        a = a[same..Math.Min(a.Length, same + MaxCompared)];
+        b = b[same..Math.Min(b.Length, same + MaxCompared)];
+        if (Math.Abs(a.Length - b.Length) > limit)
+            return null;
         Span<int> row = stackalloc int[b.Length + 1];
         for (var j = 0; j <= b.Length; j++)
             row[j] = j;
         for (var i = 1; i <= a.Length; i++)
         {
-            var diagonal = row[0];
+            var (diagonal, least) = (row[0], i);
             row[0] = i;
             for (var j = 1; j <= b.Length; j++)
+            {
                 (diagonal, row[j]) = (row[j], Math.Min(Math.Min(row[j], row[j - 1]) + 1, diagonal + (a[i - 1] == b[j - 1] ? 0 : 1)));
+                least = Math.Min(least, row[j]);
+            }
+            if (least > limit)
+                return null;
         }
         return row[b.Length];
     }

@@ -18,6 +18,7 @@ namespace OnnxSteer.Onnx.Patching;
 public sealed record PatchRecord(string Label, SortedDictionary<string, string> Properties, long Length, string Sha256, IReadOnlyList<ReplacedBytes> Splices)
 {
     private const string KeyPrefix = "onnxsteer.patch.";
+    private const int MaxNumber = 1_000_000;
 
     // Renamed values and lengths take some bytes each; a patch that replaces weights keeps them elsewhere.
     private const int MaxReplacedBytes = 1 << 24;
@@ -71,7 +72,7 @@ public sealed record PatchRecord(string Label, SortedDictionary<string, string> 
         model.Metadata.Where(entry => NumberOf(entry.Key) > 0).OrderBy(entry => NumberOf(entry.Key));
 
     private static int NumberOf(string key) =>
-        key.StartsWith(KeyPrefix, StringComparison.Ordinal) && int.TryParse(key.AsSpan(KeyPrefix.Length), NumberStyles.None, CultureInfo.InvariantCulture, out var number) ? number : 0;
+        key.StartsWith(KeyPrefix, StringComparison.Ordinal) && int.TryParse(key.AsSpan(KeyPrefix.Length), NumberStyles.None, CultureInfo.InvariantCulture, out var number) && number < MaxNumber ? number : 0;
 
     private static PatchRecord Parse(Model model, string key, string json)
     {

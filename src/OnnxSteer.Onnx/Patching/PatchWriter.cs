@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Text;
 using Google.Protobuf;
 using OnnxSteer.Onnx.Protobuf;
@@ -11,6 +12,7 @@ internal sealed class PatchWriter
     private const int NodeInput = 1, NodeOutput = 2;
     private const int GraphNode = 1, GraphInitializer = 5, GraphInput = 11, GraphOutput = 12, FunctionNode = 7;
     private const int ModelIrVersion = 1, ModelMetadata = 14;
+    private const int MaxOutputs = 1000;
 
     private readonly Model _model;
     private readonly SpliceSet _splices = new();
@@ -23,7 +25,9 @@ internal sealed class PatchWriter
         writer.CheckNames(patch);
         foreach (var edit in patch.Edits)
             writer.Write(edit);
-        var splices = writer._splices.Build();
+        foreach (var edits in patch.Edits.OfType<EnableOutput>().GroupBy(enable => writer.Producer(enable.Graph, enable.Value)))
+            writer.Enable(edits.Key, [.. edits]);
+        var splices = writer._splices.Build(model.Source);
         if (patch.Title is { } title)
             splices = [.. splices, new Splice(model.Source.Length, 0, MetadataField(PatchRecord.Entry(model, title, splices)))];
         return SplicedSource.Of(model.Source, splices);
@@ -52,8 +56,8 @@ internal sealed class PatchWriter
             case ReplaceInput replace:
                 ReplaceText(Producer(replace.Graph, replace.Value), NodeInput, replace.Input, replace.NewName);
                 break;
-            case EnableOutput enable:
-                Enable(enable);
+            case EnableOutput:
+                // All of one node at once, see Apply.
                 break;
             case Remove remove:
                 var (frame, field) = Locate(remove);
@@ -73,52 +77,57 @@ internal sealed class PatchWriter
     private void AddNodeAt(AddNode add)
     {
         var graph = _model.GraphAt(add.Graph);
-        var (frame, offset) = add.Anchor switch
+        var node = add.Anchor switch
         {
-            Anchor.Behind behind => Producer(add.Graph, behind.Value).Frame is var node ? (node.Parent, node.Field.End) : default,
-            Anchor.Ahead ahead => Producer(add.Graph, ahead.Value).Frame is var node ? (node.Parent, node.Field.Start) : default,
-            _ when graph.Nodes.IsEmpty => (graph.Frames[^1], graph.Frames[^1].Field.End),
-            _ => graph.Nodes[0].Frame is var node ? (node.Parent, node.Field.Start) : default,
+            Anchor.Behind behind => Producer(add.Graph, behind.Value).Frame,
+            Anchor.Ahead ahead => Producer(add.Graph, ahead.Value).Frame,
+            _ when graph.Nodes.IsEmpty => null,
+            _ => graph.Nodes[0].Frame,
         };
-        var isFunction = _model.Functions.Contains(graph);
-        _splices.Add(frame, offset, 0, Field(isFunction ? FunctionNode : GraphNode, add.Node.ToByteArray()));
+        var bytes = Field(graph.IsFunction ? FunctionNode : GraphNode, add.Node.ToByteArray());
+        if (node is null)
+            _splices.Add(graph.Frames[^1], graph.Frames[^1].Field.End, 0, bytes);
+        else if (add.Anchor is Anchor.Behind)
+            _splices.Add(node.Parent, node.Field.End, 0, bytes);
+        else
+            // What goes before a node goes behind all that belongs to the node before it, which it may read.
+            _splices.Add(node.Parent, node.Field.Start, 0, bytes, rank: add.Anchor is Anchor.Ahead ? 1 : 0);
     }
 
     private void Append(Graph graph, int number, IMessage message)
     {
-        if (_model.Functions.Contains(graph))
+        if (graph.IsFunction)
             throw new OnnxException($"{_model.Source.Name}: '{graph.Path}' is a function; functions have no initializers, use a Constant node.");
         var frame = graph.Frames[^1];
         _splices.Add(frame, frame.Field.End, 0, Field(number, message.ToByteArray()));
     }
 
-    private void Enable(EnableOutput enable)
+    private void Enable(Node node, List<EnableOutput> edits)
     {
-        var node = Producer(enable.Graph, enable.Value);
-        if (node.Output(enable.Output) is { } there)
-            throw new OnnxException($"{_model.Source.Name}: output {enable.Output} of {node} is there already: '{there}'.");
-        if (enable.Output < node.Outputs.Length)
-        {
-            ReplaceText(node, NodeOutput, enable.Output, enable.Name);
-            return;
-        }
-        for (var i = node.Outputs.Length; i <= enable.Output; i++)
-            _splices.Add(node.Frame, node.Frame.Field.End, 0, Field(NodeOutput, Encoding.UTF8.GetBytes(i == enable.Output ? enable.Name : "")));
+        foreach (var edit in edits)
+            if (edit.Output is < 0 or >= MaxOutputs || node.Output(edit.Output) is not null || edits.Exists(other => other != edit && other.Output == edit.Output))
+                throw new OnnxException($"{_model.Source.Name}: output {edit.Output} of {node} cannot be named '{edit.Name}': it is there already, or no output of a node. Its outputs: {string.Join(", ", node.Outputs.Select(name => $"'{name}'"))}.");
+        foreach (var edit in edits.Where(edit => edit.Output < node.Outputs.Length))
+            ReplaceText(node, NodeOutput, edit.Output, edit.Name);
+        for (var i = node.Outputs.Length; i <= edits.Max(edit => edit.Output); i++)
+            _splices.Add(node.Frame, node.Frame.Field.End, 0, Field(NodeOutput, Encoding.UTF8.GetBytes(edits.Find(edit => edit.Output == i)?.Name ?? "")));
     }
 
     private (Frame Frame, WireField Field) Locate(Remove remove)
     {
         var graph = _model.GraphAt(remove.Graph);
-        if (remove.Part == Part.Node)
-            return (graph.Nodes[remove.Index].Frame.Parent!, graph.Nodes[remove.Index].Frame.Field);
         var field = remove.Part switch
         {
-            Part.Initializer => graph.Initializers[remove.Index].Field,
-            Part.Input => graph.Inputs[remove.Index].Field,
-            Part.Output => graph.Outputs[remove.Index].Field,
-            _ => graph.ValueInfos[remove.Index].Field,
+            Part.Node => At(graph.Nodes).Frame.Field,
+            Part.Initializer => At(graph.Initializers).Field,
+            Part.Input => At(graph.Inputs).Field,
+            Part.Output => At(graph.Outputs).Field,
+            _ => At(graph.ValueInfos).Field,
         };
         return (graph.Frames.First(frame => field.Start >= frame.Field.Body && field.End <= frame.Field.End), field);
+
+        T At<T>(ImmutableArray<T> items) => remove.Index >= 0 && remove.Index < items.Length ? items[remove.Index]
+            : throw new OnnxException($"{_model.Source.Name}: there is no {remove.Part} {remove.Index} in graph '{graph.Path}', which has {items.Length} ({remove.Label}).");
     }
 
     private Node Producer(string graph, string value) => Names.RequireProducer(_model, new ValuePlace(graph, value));
@@ -136,15 +145,54 @@ internal sealed class PatchWriter
         throw new OnnxException($"{_model.Source.Name}: {node} has {node.Inputs.Length} inputs and {node.Outputs.Length} outputs; the one that a patch wants to rename is not among them.");
     }
 
-    // Nothing that a patch makes may bear the name of something else in reach.
+    // Nothing that a patch makes may bear the name of something else in reach, around it or inside.
     private void CheckNames(GraphPatch patch)
     {
-        var freed = patch.Edits.OfType<RenameOutput>().Select(rename => (rename.Graph, rename.Value)).ToHashSet();
+        var freed = patch.Edits.SelectMany(Freed).ToHashSet();
         var made = new HashSet<(string Graph, string Name)>();
         foreach (var edit in patch.Edits)
-            foreach (var name in Made(edit))
-                if (!made.Add(name) || (_model.GraphAt(name.Graph).Defines(name.Name) && !freed.Contains(name)))
-                    throw new OnnxException($"{_model.Source.Name}: a patch would make a second value '{name.Name}' in graph '{name.Graph}' ({edit.Label}).");
+            foreach (var (path, name) in Made(edit))
+            {
+                var graph = _model.GraphAt(path);
+                if (!made.Add((path, name)) || (!freed.Contains((path, name)) && _model.Knows(name)
+                    && _model.Graphs.Any(other => other.Defines(name) && (IsAround(other, graph) || IsAround(graph, other)))))
+                    throw new OnnxException($"{_model.Source.Name}: a patch would make a second value '{name}' in graph '{path}' or in one around it or inside ({edit.Label}).");
+            }
+        CheckDeclarations(Part.Input, _model.Graph.Inputs, patch.Edits.OfType<AddInput>().Select(add => add.Info.Name));
+        CheckDeclarations(Part.Output, _model.Graph.Outputs, patch.Edits.OfType<AddOutput>().Select(add => add.Info.Name));
+
+        void CheckDeclarations(Part part, ImmutableArray<ValueInfo> there, IEnumerable<string> added)
+        {
+            var removed = patch.Edits.OfType<Remove>().Where(remove => remove.Part == part && remove.Graph == Graph.MainPath).Select(remove => remove.Index).ToHashSet();
+            var names = there.Index().Where(entry => !removed.Contains(entry.Index)).Select(entry => entry.Item.Name).ToHashSet();
+            foreach (var name in added)
+                if (!names.Add(name))
+                    throw new OnnxException($"{_model.Source.Name}: a patch would declare '{name}' as a graph {part.ToString().ToLowerInvariant()} a second time.");
+        }
+    }
+
+    private static bool IsAround(Graph outer, Graph? inner)
+    {
+        while (inner is not null && inner != outer)
+            inner = inner.Outer;
+        return inner is not null;
+    }
+
+    private IEnumerable<(string Graph, string Name)> Freed(Edit edit)
+    {
+        if (edit is RenameOutput rename)
+            return [(rename.Graph, rename.Value)];
+        if (edit is not Remove remove)
+            return [];
+        var graph = _model.GraphAt(remove.Graph);
+        var names = remove.Part switch
+        {
+            Part.Node => graph.Nodes.ElementAtOrDefault(remove.Index)?.Outputs ?? [],
+            Part.Initializer => graph.Initializers.ElementAtOrDefault(remove.Index) is { } tensor ? [tensor.Name] : [],
+            Part.Input => graph.Inputs.ElementAtOrDefault(remove.Index) is { } input ? [input.Name] : [],
+            _ => ImmutableArray<string>.Empty,
+        };
+        return names.Select(name => (remove.Graph, name));
     }
 
     private static IEnumerable<(string Graph, string Name)> Made(Edit edit) => edit switch

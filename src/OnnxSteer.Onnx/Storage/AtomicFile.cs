@@ -5,16 +5,20 @@ public static class AtomicFile
 {
     /// <summary>
     /// Writes a file through a temporary file beside it: write, flush to the device, rename. When <paramref name="write"/>
-    /// throws, the target is untouched and the temporary file is gone.
+    /// throws, the target is untouched, and the temporary file and folders made for it are gone.
     /// </summary>
+    /// <exception cref="OnnxException">The file cannot be written there.</exception>
     public static void Write(string path, Action<Stream> write)
     {
+        if (string.IsNullOrWhiteSpace(path) || Path.GetFileName(path).Length == 0)
+            throw new OnnxException($"'{path}' names no file.");
         var full = Path.GetFullPath(path);
-        var folder = Path.GetDirectoryName(full) ?? throw new OnnxException($"'{path}' names no file.");
-        Directory.CreateDirectory(folder);
-        var temporary = Path.Combine(folder, $".{Path.GetFileName(full)}.{Guid.NewGuid():N}.tmp");
+        var folder = Path.GetDirectoryName(full)!;
+        var created = NewFolders.Missing(folder);
+        var temporary = Path.Combine(folder, $".onnxsteer-{Guid.NewGuid():N}.tmp");
         try
         {
+            Directory.CreateDirectory(folder);
             using (var stream = new FileStream(temporary, FileMode.CreateNew, FileAccess.Write, FileShare.None, 1 << 16))
             {
                 write(stream);
@@ -22,9 +26,13 @@ public static class AtomicFile
             }
             File.Move(temporary, full, overwrite: true);
         }
-        catch
+        catch (Exception e)
         {
-            File.Delete(temporary);
+            if (File.Exists(temporary))
+                File.Delete(temporary);
+            NewFolders.Remove(created);
+            if (e is IOException or UnauthorizedAccessException)
+                throw new OnnxException($"{path}: the file cannot be written: {e.Message}", e);
             throw;
         }
     }

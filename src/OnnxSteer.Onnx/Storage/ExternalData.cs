@@ -3,9 +3,9 @@ namespace OnnxSteer.Onnx.Storage;
 /// <summary>External tensor data (docs/ExternalData.md of the ONNX specification): never followed outside the model's folder.</summary>
 internal static class ExternalData
 {
-    /// <summary>The data files a model names, relative to its folder, each once.</summary>
-    public static IEnumerable<string> Locations(Model model) =>
-        model.Tensors.Select(tensor => tensor.External?.Location).OfType<string>().Distinct();
+    /// <summary>The paths of the data files a model names, each once.</summary>
+    public static IReadOnlyCollection<string> Files(Model model) =>
+        [.. model.Tensors.Select(tensor => tensor.External?.Location).OfType<string>().Distinct().Select(location => Resolve(model, location)).Distinct()];
 
     /// <summary>Checks that every external tensor lies within its file and every file within the folder.</summary>
     public static void Check(Model model)
@@ -20,8 +20,8 @@ internal static class ExternalData
             var length = tensor.DataType.Bits() == 0 ? external.Length ?? 0 : tensor.ByteLength;
             if (external.Length is { } stated && stated != 0 && stated != length)
                 throw new OnnxException($"{model.Source.Name}: tensor '{tensor.Name}' has shape [{string.Join(", ", tensor.Dims)}] of {tensor.DataType.Name()}, {length} bytes, but says that {stated} lie in '{external.Location}'. The model does not belong to its data file, or is damaged.");
-            if (external.Offset > fileLength - length)
-                throw new OnnxException($"{model.Source.Name}: tensor '{tensor.Name}' wants bytes {external.Offset} to {external.Offset + length} of '{external.Location}', which has {fileLength}. The data file is cut short or belongs to another model.");
+            if (external.Offset < 0 || length < 0 || external.Offset > fileLength - length)
+                throw new OnnxException($"{model.Source.Name}: tensor '{tensor.Name}' wants {length} bytes from byte {external.Offset} on of '{external.Location}', which has {fileLength}. The data file is cut short or belongs to another model.");
         }
     }
 
@@ -35,15 +35,10 @@ internal static class ExternalData
         var steps = location.Split('/', '\\');
         if (steps[0].Length == 0 || location.Contains(':', StringComparison.Ordinal) || location.Contains('\0', StringComparison.Ordinal) || steps.Contains(".."))
             throw new OnnxException($"{model.Source.Name}: the external data location '{location}' leads out of the model's folder. Only paths below the folder are followed.");
-        return Path.Combine([model.Folder, .. steps]);
+        return Path.GetFullPath(Path.Combine([model.Folder, .. steps]));
     }
 
-    private static long LengthOf(string path, Tensor tensor)
-    {
-        // The link's target counts: caches keep models as folders of links.
-        var file = new FileInfo(path);
-        if (!file.Exists)
-            throw new OnnxException($"{path}: this data file is missing; tensor '{tensor.Name}' and maybe others lie in it. Copy it beside the model.");
-        return file.ResolveLinkTarget(returnFinalTarget: true) is FileInfo target ? target.Length : file.Length;
-    }
+    private static long LengthOf(string path, Tensor tensor) =>
+        RealFile.LengthOf(path)
+        ?? throw new OnnxException($"{path}: this data file is missing, or is not a file; tensor '{tensor.Name}' and maybe others lie in it. Copy it beside the model.");
 }

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using OnnxSteer.Onnx.Wire;
 
 namespace OnnxSteer.Onnx.Storage;
 
@@ -33,22 +34,27 @@ public static class ModelFile
         };
     }
 
+    // Null where there is no such file, or it names no single decoder.
     private static string? NamedByGenai(string folder)
     {
         var config = Path.Combine(folder, "genai_config.json");
         if (!File.Exists(config))
             return null;
+        string? name;
         try
         {
-            using var json = JsonDocument.Parse(File.ReadAllBytes(config));
-            var name = json.RootElement.GetProperty("model").GetProperty("decoder").GetProperty("filename").GetString();
-            if (name is null || Path.GetFileName(name) != name)
-                throw new OnnxException($"{config}: the decoder's file name '{name}' leads out of the folder; a plain file name was expected.");
-            return File.Exists(Path.Combine(folder, name)) ? name : throw new OnnxException($"{config} names the model '{name}', which is not in the folder.");
+            using var json = JsonDocument.Parse(ByteSource.Open(config).ToArray());
+            if (!json.RootElement.TryGetProperty("model", out var model) || !model.TryGetProperty("decoder", out var decoder)
+                || !decoder.TryGetProperty("filename", out var file))
+                return null;
+            name = file.GetString();
         }
-        catch (Exception e) when (e is JsonException or KeyNotFoundException or InvalidOperationException)
+        catch (Exception e) when (e is JsonException or InvalidOperationException)
         {
             throw new OnnxException($"{config}: no model.decoder.filename can be read from it: {e.Message}", e);
         }
+        if (string.IsNullOrEmpty(name) || Path.GetFileName(name) != name || name is "." or "..")
+            throw new OnnxException($"{config}: the decoder's file name '{name}' leads out of the folder; a plain file name was expected.");
+        return File.Exists(Path.Combine(folder, name)) ? name : throw new OnnxException($"{config} names the model '{name}', which is not in the folder.");
     }
 }

@@ -12,8 +12,8 @@ public sealed record SaveOptions
     /// </summary>
     public bool Link { get; init; }
 
-    /// <summary>Files to write besides, by name; they replace files of that name from the source folder.</summary>
-    public IReadOnlyDictionary<string, byte[]> Extra { get; init; } = new Dictionary<string, byte[]>();
+    /// <summary>Files to write besides, by name, in place of those of the source folder; null leaves such a file out.</summary>
+    public IReadOnlyDictionary<string, byte[]?> Extra { get; init; } = new Dictionary<string, byte[]?>();
 }
 
 /// <summary>Writes a model with its data and companions as a folder that is complete or absent.</summary>
@@ -34,21 +34,17 @@ public static class ModelFolder
         options ??= new SaveOptions();
         if (model.Folder is not { } source || !File.Exists(model.Source.Name))
             throw new OnnxException($"{model.Source.Name}: this model was not read from a file, so there is no folder to take its companions from.");
+        if (string.IsNullOrWhiteSpace(target))
+            throw new OnnxException("The folder to write has no name.");
         target = Path.TrimEndingDirectorySeparator(Path.GetFullPath(target));
-        CheckTarget(source, target, options.Force);
-        var parent = Path.GetDirectoryName(target)!;
-        var created = MissingAncestors(parent);
-        var staging = Path.Combine(parent, $".{Path.GetFileName(target)}.{Guid.NewGuid():N}.tmp");
+        var parent = Path.GetDirectoryName(target) ?? throw new OnnxException($"{target}: this is the root of the file system; a folder to write was expected.");
+        var created = NewFolders.Missing(parent);
+        var staging = Path.Combine(parent, $".onnxsteer-{Guid.NewGuid():N}.tmp");
         try
         {
+            CheckTarget(source, target, options.Force);
             Directory.CreateDirectory(staging);
-            foreach (var file in Companions(model, source).Where(file => !options.Extra.ContainsKey(file)))
-                Copy(Path.Combine(source, file), Path.Combine(staging, file), link: false, cancel);
-            foreach (var file in ExternalData.Locations(model))
-                Copy(ExternalData.Resolve(model, file), Path.Combine(staging, file), options.Link, cancel);
-            foreach (var (name, bytes) in options.Extra)
-                AtomicFile.Write(Path.Combine(staging, name), stream => stream.Write(bytes));
-            AtomicFile.Write(Path.Combine(staging, Path.GetFileName(model.Source.Name)), stream => model.Source.CopyTo(stream, cancel));
+            Fill(staging, model, source, options, cancel);
             cancel.ThrowIfCancellationRequested();
             Publish(staging, target);
         }
@@ -61,9 +57,24 @@ public static class ModelFolder
         }
     }
 
+    private static void Fill(string staging, Model model, string source, SaveOptions options, CancellationToken cancel)
+    {
+        var data = ExternalData.Files(model);
+        var extra = options.Extra.Keys.Select(name => Path.GetFullPath(Path.Combine(source, name))).ToHashSet();
+        foreach (var file in Companions(source).Where(file => !data.Contains(file) && !extra.Contains(file)))
+            Copy(file, InStaging(file), link: false, cancel);
+        foreach (var file in data.Where(file => !extra.Contains(file)))
+            Copy(file, InStaging(file), options.Link, cancel);
+        foreach (var (name, bytes) in options.Extra.Where(file => file.Value is not null))
+            Create(Path.Combine(staging, name), stream => stream.Write(bytes));
+        Create(Path.Combine(staging, Path.GetFileName(model.Source.Name)), stream => model.Source.CopyTo(stream, cancel));
+
+        string InStaging(string file) => Path.Combine(staging, Path.GetRelativePath(source, file));
+    }
+
     private static void CheckTarget(string source, string target, bool force)
     {
-        var (from, to) = (RealPath(source), RealPath(target));
+        var (from, to) = (RealFile.PathOf(source), RealFile.PathOf(target));
         if (from.Equals(to, PathComparison))
             throw new OnnxException($"{target}: this is the source model's own folder, which is never written to. Name another one.");
         if (IsInside(to, from))
@@ -76,9 +87,8 @@ public static class ModelFolder
             throw new OnnxException($"{target}: the folder exists. Name a new one, or use --force to replace it.");
     }
 
-    private static IEnumerable<string> Companions(Model model, string source)
+    private static IEnumerable<string> Companions(string source)
     {
-        var data = ExternalData.Locations(model).Select(location => Path.GetFullPath(Path.Combine(source, location))).ToHashSet();
         var walk = new EnumerationOptions { AttributesToSkip = FileAttributes.None, RecurseSubdirectories = false };
         var folders = new Queue<string>([source]);
         var count = 0;
@@ -86,11 +96,11 @@ public static class ModelFolder
         {
             foreach (var file in Directory.EnumerateFiles(folder, "*", walk).Order(StringComparer.Ordinal))
             {
-                if (IsModelFile(file) || data.Contains(file) || LengthOf(file) is null or > MaxCompanionBytes)
+                if (IsModelFile(file) || RealFile.LengthOf(file) is null or > MaxCompanionBytes)
                     continue;
                 if (++count > MaxCompanions)
                     throw new OnnxException($"{source}: the model's folder holds more than {MaxCompanions} other files, which would all be copied. Put the model and what belongs to it into a folder of its own.");
-                yield return Path.GetRelativePath(source, file);
+                yield return file;
             }
             // A link to a folder may lead anywhere, in circles too.
             foreach (var inner in Directory.EnumerateDirectories(folder, "*", walk))
@@ -106,24 +116,32 @@ public static class ModelFolder
             || name.Contains(".onnx.data", StringComparison.OrdinalIgnoreCase) || name.Contains(".onnx_data", StringComparison.OrdinalIgnoreCase);
     }
 
-    private static long? LengthOf(string file)
-    {
-        var info = new FileInfo(file);
-        return (info.LinkTarget is null ? info : info.ResolveLinkTarget(returnFinalTarget: true)) is FileInfo { Exists: true } real ? real.Length : null;
-    }
-
     private static void Copy(string from, string to, bool link, CancellationToken cancel)
     {
         cancel.ThrowIfCancellationRequested();
-        Directory.CreateDirectory(Path.GetDirectoryName(to)!);
-        if (link && HardLink.TryCreate(RealPath(from), to))
+        if (RealFile.LengthOf(from) == 0)
+        {
+            // What has no bytes may be a pipe, and reading that may wait forever.
+            Create(to, _ => { });
             return;
-        // On Linux and macOS this clones the blocks where the file system can.
-        File.Copy(RealPath(from), to);
-        if (!OperatingSystem.IsWindows())
-            File.SetUnixFileMode(to, File.GetUnixFileMode(to) | UnixFileMode.UserWrite);
+        }
+        Directory.CreateDirectory(Path.GetDirectoryName(to)!);
+        var real = RealFile.PathOf(from);
+        if (link && HardLink.TryCreate(real, to))
+            return;
+        // On Linux and macOS this clones the blocks where the file system can. It also copies the protection against writing.
+        File.Copy(real, to);
+        File.SetAttributes(to, File.GetAttributes(to) & ~FileAttributes.ReadOnly);
         using var handle = File.OpenHandle(to, FileMode.Open, FileAccess.Write);
         RandomAccess.FlushToDisk(handle);
+    }
+
+    private static void Create(string path, Action<Stream> write)
+    {
+        Directory.CreateDirectory(Path.GetDirectoryName(path)!);
+        using var stream = new FileStream(path, FileMode.CreateNew, FileAccess.Write, FileShare.None, 1 << 16);
+        write(stream);
+        stream.Flush(flushToDisk: true);
     }
 
     private static void Publish(string staging, string target)
@@ -144,23 +162,21 @@ public static class ModelFolder
             Directory.Move(old, target);
             throw;
         }
-        Directory.Delete(old, recursive: true);
+        try
+        {
+            Directory.Delete(old, recursive: true);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new OnnxException($"{target}: the folder is written, but what it replaced cannot be deleted: {e.Message} It is now '{old}'.", e);
+        }
     }
 
-    private static List<string> MissingAncestors(string? folder)
-    {
-        var missing = new List<string>();
-        for (; folder is not null && !Directory.Exists(folder); folder = Path.GetDirectoryName(folder))
-            missing.Add(folder);
-        return missing;
-    }
-
-    private static void Discard(string staging, List<string> createdParents)
+    private static void Discard(string staging, IReadOnlyList<string> createdParents)
     {
         if (Directory.Exists(staging))
             Directory.Delete(staging, recursive: true);
-        foreach (var folder in createdParents.Where(folder => Directory.Exists(folder) && !Directory.EnumerateFileSystemEntries(folder).Any()))
-            Directory.Delete(folder);
+        NewFolders.Remove(createdParents);
     }
 
     private static bool IsInside(string path, string folder) =>
@@ -168,15 +184,4 @@ public static class ModelFolder
 
     private static StringComparison PathComparison =>
         OperatingSystem.IsWindows() || OperatingSystem.IsMacOS() ? StringComparison.OrdinalIgnoreCase : StringComparison.Ordinal;
-
-    // The path with every link on the way resolved; what does not exist yet is kept as it is.
-    private static string RealPath(string path)
-    {
-        path = Path.TrimEndingDirectorySeparator(Path.GetFullPath(path));
-        if (Path.GetDirectoryName(path) is not { } parent)
-            return path;
-        var here = Path.Combine(RealPath(parent), Path.GetFileName(path));
-        FileSystemInfo info = Directory.Exists(here) ? new DirectoryInfo(here) : new FileInfo(here);
-        return info.LinkTarget is null || info.ResolveLinkTarget(returnFinalTarget: true) is not { } real ? here : RealPath(real.FullName);
-    }
 }

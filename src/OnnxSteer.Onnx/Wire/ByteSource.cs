@@ -1,4 +1,5 @@
 using Microsoft.Win32.SafeHandles;
+using OnnxSteer.Onnx.Storage;
 
 namespace OnnxSteer.Onnx.Wire;
 
@@ -52,10 +53,20 @@ public abstract class ByteSource
     private protected abstract void ReadCore(long offset, Span<byte> destination);
 
     /// <summary>The bytes of a file, read on demand. The file may be renamed or replaced meanwhile, not written to.</summary>
+    /// <exception cref="OnnxException">The file cannot be opened.</exception>
     public static ByteSource Open(string path)
     {
-        var handle = File.OpenHandle(path, FileMode.Open, FileAccess.Read, FileShare.Read | FileShare.Delete, FileOptions.RandomAccess);
-        return new FileSource(path, handle);
+        // What has no bytes is not opened: it may be a pipe or a device, and opening that may wait forever.
+        if (RealFile.LengthOf(path) == 0)
+            return From(default, path);
+        try
+        {
+            return new FileSource(path, File.OpenHandle(path, FileMode.Open, FileAccess.Read, FileShare.Read | FileShare.Delete, FileOptions.RandomAccess));
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException)
+        {
+            throw new OnnxException($"{path}: the file cannot be opened: {e.Message}", e);
+        }
     }
 
     /// <summary>Bytes in memory; they must not change.</summary>

@@ -14,28 +14,48 @@ internal sealed record Splice(long Offset, long Removed, ReadOnlyMemory<byte> In
 /// <summary>Collects splices inside length-delimited messages and mends the lengths of all messages around them.</summary>
 internal sealed class SpliceSet
 {
-    private readonly List<(Splice Splice, int Depth)> _splices = [];
+    private readonly List<(Splice Splice, int Depth, int Rank)> _splices = [];
     private readonly Dictionary<long, (Frame Frame, long Growth)> _growth = [];
 
     /// <summary>Adds a change in the body of <paramref name="frame"/> (null: directly in the file).</summary>
-    public void Add(Frame? frame, long offset, long removed, ReadOnlyMemory<byte> inserted)
+    /// <param name="frame">The message whose body it is.</param>
+    /// <param name="offset">Where, in the source.</param>
+    /// <param name="removed">How many bytes go.</param>
+    /// <param name="inserted">What comes in their place.</param>
+    /// <param name="rank">Order among the insertions at one place of one message; those of equal rank keep the order they were added in.</param>
+    public void Add(Frame? frame, long offset, long removed, ReadOnlyMemory<byte> inserted, int rank = 0)
     {
-        _splices.Add((new Splice(offset, removed, inserted), frame?.Depth ?? 0));
-        for (var outer = frame; outer is not null; outer = outer.Parent)
-            _growth[outer.Field.Body] = (outer, _growth.GetValueOrDefault(outer.Field.Body).Growth + inserted.Length - removed);
+        _splices.Add((new Splice(offset, removed, inserted), frame?.Depth ?? 0, rank));
+        Grow(frame, inserted.Length - removed);
     }
 
     /// <summary>All splices in order of offset, those of the lengths included; they do not overlap.</summary>
-    public IReadOnlyList<Splice> Build()
+    /// <exception cref="OnnxException">Two edits change the same bytes.</exception>
+    public IReadOnlyList<Splice> Build(ByteSource source)
     {
-        var lengths = _growth.Values.Where(entry => entry.Growth != 0).Select(entry => (Splice: LengthOf(entry.Frame, entry.Growth), Depth: entry.Frame.Depth - 1));
+        var lengths = new List<(Splice Splice, int Depth, int Rank)>();
+        // From the inside out: a length that takes another number of bytes makes the messages around it grow or shrink too.
+        foreach (var frame in _growth.Values.Select(entry => entry.Frame).OrderByDescending(frame => frame.Depth).ToList())
+            if (_growth[frame.Field.Body].Growth is not 0 and var growth)
+            {
+                var length = LengthOf(frame, growth);
+                Grow(frame.Parent, length.Inserted.Length - length.Removed);
+                lengths.Add((length, frame.Depth - 1, 0));
+            }
         // At one offset what ends a deeper message comes first; edits of one message keep their order (the sort is stable).
-        var sorted = _splices.Concat(lengths).OrderBy(s => s.Splice.Offset).ThenBy(s => s.Splice.Removed > 0).ThenByDescending(s => s.Depth)
+        var sorted = _splices.Concat(lengths)
+            .OrderBy(s => s.Splice.Offset).ThenBy(s => s.Splice.Removed > 0).ThenByDescending(s => s.Depth).ThenBy(s => s.Rank)
             .Select(s => s.Splice).ToList();
         for (var i = 1; i < sorted.Count; i++)
             if (sorted[i].Offset < sorted[i - 1].End)
-                throw new InvalidOperationException($"Two edits change the same bytes: {sorted[i - 1].Offset} to {sorted[i - 1].End}, and from {sorted[i].Offset}.");
+                throw new OnnxException($"{source.Name}: two edits of a patch change the same bytes: {sorted[i - 1].Offset} to {sorted[i - 1].End}, and from {sorted[i].Offset}. A patch can rename, replace or remove a thing once.");
         return sorted;
+    }
+
+    private void Grow(Frame? frame, long growth)
+    {
+        for (; frame is not null; frame = frame.Parent)
+            _growth[frame.Field.Body] = (frame, _growth.GetValueOrDefault(frame.Field.Body).Growth + growth);
     }
 
     private static Splice LengthOf(Frame frame, long growth)

@@ -20,6 +20,15 @@ public sealed record CaptureOptions
 /// <summary>Reads pooled activations of prompts off a model.</summary>
 public static class Capture
 {
+    /// <summary>As the other overload, on prompts in words, with a record of what was captured from what.</summary>
+    public static ActivationSet Run(
+        Model model, ImmutableArray<Site> sites, PromptSet prompts, TokenizedPrompts tokens, CaptureOptions options, IProgress<int>? progress = null,
+        CancellationToken cancel = default)
+    {
+        var origin = new ActivationOrigin(options.Pooling.ToString().ToLowerInvariant(), prompts.Digest, Provenance.ThisTool, Fingerprints.Of(model, SiteTable.Of(model)));
+        return new ActivationSet(Run(model, sites, tokens.Rows, options, progress, cancel), origin);
+    }
+
     /// <summary>
     /// Runs prompts through the part of a model that the sites need, pooling inside the graph. Prompts of like length share a
     /// call; the rows come in the order of the prompts.

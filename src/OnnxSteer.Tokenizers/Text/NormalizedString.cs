@@ -75,7 +75,10 @@ internal readonly struct NormalizedString
         var matches = pattern.Matches(Span);
         if (matches.Count == 0)
             return this;
-        var builder = new NormalizedStringBuilder(Length, limit: 4096 + (64L * Length));
+
+        // By the original's length: several replacements in a row multiply.
+        var original = OriginalRange(0, Length);
+        var builder = new NormalizedStringBuilder(Length, limit: 4096 + (64L * (original.End - original.Start)));
         var copied = 0;
         foreach (var (start, end) in matches)
         {

@@ -25,7 +25,8 @@ internal static class ActivationFile
         metadata.Add("target_sites", pair.Target.Sites.Select(s => s.Site));
         AddOrigin(metadata, "source_", pair.Source.Origin);
         AddOrigin(metadata, "target_", pair.Target.Origin);
-        SafetensorsWriter.Write(path, Tensors(SourcePrefix, pair.Source).Concat(Tensors(TargetPrefix, pair.Target)), metadata.Values);
+        SafetensorsWriter.Write(path, Tensors(SourcePrefix, pair.Source).Concat(Tensors(TargetPrefix, pair.Target)),
+            metadata.Values);
     }
 
     public static ActivationSet Load(string path)
@@ -42,19 +43,24 @@ internal static class ActivationFile
         var metadata = new MetadataReader(path, file.Metadata);
         metadata.CheckKind(PairKind, "activations of a source and a target");
         if (file.Tensors.FirstOrDefault(t => !IsNamed(t.Name, SourcePrefix) && !IsNamed(t.Name, TargetPrefix)) is { } other)
-            throw new OnnxException($"'{path}' holds a tensor '{other.Name}'; activations of a source and a target are named source/SITE and target/SITE.");
+            throw new OnnxException($"'{path}' holds a tensor '{other.Name}'; activations of a source and a target are named "
+                + "source/SITE and target/SITE.");
         return new ActivationPair(
-            Read(file, metadata, "source_sites", SourcePrefix, "source_"), Read(file, metadata, "target_sites", TargetPrefix, "target_"));
+            Read(file, metadata, "source_sites", SourcePrefix, "source_"),
+            Read(file, metadata, "target_sites", TargetPrefix, "target_"));
     }
 
-    private static ActivationSet Read(SafetensorsFile file, MetadataReader metadata, string listKey, string prefix, string originPrefix)
+    private static ActivationSet Read(
+        SafetensorsFile file, MetadataReader metadata, string listKey, string prefix, string originPrefix)
     {
         var present = file.Tensors.Where(t => IsNamed(t.Name, prefix)).Select(t => t.Name[prefix.Length..]).ToList();
         if (present.Count == 0)
-            throw new OnnxException($"'{file.Path}' holds no {(prefix.Length == 0 ? "tensors" : $"tensors '{prefix}SITE'")}; activations need at least one site.");
+            throw new OnnxException($"'{file.Path}' holds no {(prefix.Length == 0 ? "tensors" : $"tensors '{prefix}SITE'")}; "
+                + "activations need at least one site.");
         var origin = new ActivationOrigin(metadata.Text(originPrefix + "pooling"), metadata.Text(originPrefix + "digest"),
             metadata.Text(originPrefix + "tool"), metadata.Fingerprint(originPrefix + "fingerprint"));
-        return new ActivationSet(metadata.Order(listKey, present).Select(site => new SiteActivations(site, file.ReadMatrix(prefix + site))), origin);
+        var sites = metadata.Order(listKey, present).Select(site => new SiteActivations(site, file.ReadMatrix(prefix + site)));
+        return new ActivationSet(sites, origin);
     }
 
     private static IEnumerable<SafetensorsTensor> Tensors(string prefix, ActivationSet set)
@@ -68,5 +74,6 @@ internal static class ActivationFile
         metadata.Add(prefix + "fingerprint", origin.Fingerprint);
     }
 
-    private static bool IsNamed(string name, string prefix) => name.Length > prefix.Length && name.StartsWith(prefix, StringComparison.Ordinal);
+    private static bool IsNamed(string name, string prefix)
+        => name.Length > prefix.Length && name.StartsWith(prefix, StringComparison.Ordinal);
 }

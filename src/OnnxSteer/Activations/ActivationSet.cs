@@ -8,7 +8,8 @@ namespace OnnxSteer;
 /// <param name="Digest">SHA-256 of the prompts (<see cref="PromptSet.Digest"/>).</param>
 /// <param name="Tool">Program and version that captured them.</param>
 /// <param name="Fingerprint">The model.</param>
-public sealed record ActivationOrigin(string? Pooling = null, string? Digest = null, string? Tool = null, Fingerprint? Fingerprint = null)
+public sealed record ActivationOrigin(
+    string? Pooling = null, string? Digest = null, string? Tool = null, Fingerprint? Fingerprint = null)
 {
     /// <summary>Nothing is known.</summary>
     public static ActivationOrigin Unknown { get; } = new();
@@ -25,7 +26,8 @@ public sealed class ActivationSet
     private readonly Dictionary<string, Matrix> bySite;
 
     /// <summary>Activations of at least one site.</summary>
-    /// <exception cref="OnnxException">No site, a site twice, or another number of samples at one site than at the first.</exception>
+    /// <exception cref="OnnxException">No site, a site twice, or another number of samples at one site than at the
+    /// first.</exception>
     public ActivationSet(IEnumerable<SiteActivations> sites, ActivationOrigin? origin = null)
     {
         Sites = [.. sites];
@@ -55,7 +57,8 @@ public sealed class ActivationSet
     /// <summary>The activations of a site.</summary>
     /// <exception cref="OnnxException">There is no such site.</exception>
     public Matrix this[string site] => Find(site) ?? throw new OnnxException(
-        $"There are no activations of site '{site}'; there are {string.Join(", ", Sites.Take(8).Select(s => $"'{s.Site}'"))}{(Sites.Length > 8 ? ", ..." : ".")}");
+        $"There are no activations of site '{site}'; there are "
+            + $"{string.Join(", ", Sites.Take(8).Select(s => $"'{s.Site}'"))}{(Sites.Length > 8 ? ", ..." : ".")}");
 
     /// <summary>The activations of a site, or null where there are none.</summary>
     public Matrix? Find(string site) => bySite.GetValueOrDefault(site);

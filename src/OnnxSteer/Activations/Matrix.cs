@@ -14,7 +14,8 @@ public sealed class Matrix : IEquatable<Matrix>
         ArgumentOutOfRangeException.ThrowIfNegative(rows);
         ArgumentOutOfRangeException.ThrowIfNegative(columns);
         if (values.IsDefault || values.Length != (long)rows * columns)
-            throw new ArgumentException($"[{rows}, {columns}] takes {(long)rows * columns} values, not {(values.IsDefault ? 0 : values.Length)}.", nameof(values));
+            throw new ArgumentException($"[{rows}, {columns}] takes {(long)rows * columns} values, not "
+                + $"{(values.IsDefault ? 0 : values.Length)}.", nameof(values));
         Rows = rows;
         Columns = columns;
         this.values = values;
@@ -54,7 +55,8 @@ public sealed class Matrix : IEquatable<Matrix>
     public override bool Equals(object? obj) => Equals(obj as Matrix);
 
     /// <inheritdoc/>
-    public override int GetHashCode() => HashCode.Combine(Rows, Columns, values.IsEmpty ? 0f : values[0], values.IsEmpty ? 0f : values[^1]);
+    public override int GetHashCode()
+        => HashCode.Combine(Rows, Columns, values.IsEmpty ? 0f : values[0], values.IsEmpty ? 0f : values[^1]);
 
     /// <summary>The shape.</summary>
     public override string ToString() => $"[{Rows}, {Columns}]";

@@ -21,7 +21,8 @@ internal sealed class MetadataBuilder(string kind)
             Values.Add(key, value);
     }
 
-    public void Add(string key, IEnumerable<string> values) => Values.Add(key, JsonSerializer.Serialize([.. values], MetadataJson.Readable.StringArray));
+    public void Add(string key, IEnumerable<string> values)
+        => Values.Add(key, JsonSerializer.Serialize([.. values], MetadataJson.Readable.StringArray));
 
     public void Add(string key, SampleCounts? value)
         => Add(key, value is null ? null : JsonSerializer.Serialize(value, MetadataJson.Readable.SampleCounts));
@@ -31,8 +32,8 @@ internal sealed class MetadataBuilder(string kind)
 }
 
 /// <summary>
-/// Reads what <see cref="MetadataBuilder"/> writes; a missing key is null. A value of the wrong form is an error that names it in our
-/// files; in those of other programs, which may mean something else by the key, it is null too.
+/// Reads what <see cref="MetadataBuilder"/> writes; a missing key is null. A value of the wrong form is an error that names it
+/// in our files; in those of other programs, which may mean something else by the key, it is null too.
 /// </summary>
 internal sealed class MetadataReader(string path, ImmutableSortedDictionary<string, string> values)
 {
@@ -63,14 +64,17 @@ internal sealed class MetadataReader(string path, ImmutableSortedDictionary<stri
     /// </summary>
     public IReadOnlyList<string> Order(string key, IReadOnlyList<string> sites)
     {
-        var recorded = Parse(key, MetadataJson.Readable.StringArray, "a JSON list of strings", static list => Array.TrueForAll(list, item => item is not null));
+        var recorded = Parse(key, MetadataJson.Readable.StringArray, "a JSON list of strings",
+            static list => Array.TrueForAll(list, item => item is not null));
         if (recorded is null)
             return sites;
         if (recorded.Length == sites.Count && recorded.ToHashSet(StringComparer.Ordinal).SetEquals(sites))
             return recorded;
         return IsOurs
-            ? throw new OnnxException($"The metadata of '{path}' lists {recorded.Length} sites under '{key}', but its tensors belong to {sites.Count}; they differ in "
-                + $"'{recorded.Except(sites).Concat(sites.Except(recorded)).FirstOrDefault() ?? "a repeated site"}'. Correct the list or leave it out.")
+            ? throw new OnnxException($"The metadata of '{path}' lists {recorded.Length} sites under '{key}', but its tensors "
+                + $"belong to {sites.Count}; they differ in "
+                + $"'{recorded.Except(sites).Concat(sites.Except(recorded)).FirstOrDefault() ?? "a repeated site"}'. Correct "
+                + "the list or leave it out.")
             : sites;
     }
 

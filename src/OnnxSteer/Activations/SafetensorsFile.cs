@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Collections.Immutable;
+using System.Numerics;
 using System.Numerics.Tensors;
 using System.Runtime.InteropServices;
 using Microsoft.Win32.SafeHandles;
@@ -39,7 +40,8 @@ public sealed class SafetensorsFile : IDisposable
     /// <summary>A tensor by name.</summary>
     /// <exception cref="OnnxException">The file has no such tensor.</exception>
     public SafetensorsEntry this[string name] => byName.GetValueOrDefault(name) ?? throw new OnnxException(
-        $"'{Path}' holds no tensor '{name}'. It holds {Tensors.Length}: {string.Join(", ", Tensors.Take(8).Select(t => $"'{t.Name}'"))}"
+        $"'{Path}' holds no tensor '{name}'. It holds {Tensors.Length}: "
+            + $"{string.Join(", ", Tensors.Take(8).Select(t => $"'{t.Name}'"))}"
         + (Tensors.Length > 8 ? ", ..." : "."));
 
     /// <summary>Whether the file has a tensor of that name.</summary>
@@ -68,9 +70,9 @@ public sealed class SafetensorsFile : IDisposable
         var entry = this[name];
         return Read<float>(entry, entry.Type switch
         {
-            SafetensorsType.F32 => static (bytes, to) => MemoryMarshal.Cast<byte, float>(bytes).CopyTo(to),
-            SafetensorsType.F64 => static (bytes, to) => TensorPrimitives.ConvertTruncating(MemoryMarshal.Cast<byte, double>(bytes), to),
-            SafetensorsType.F16 => static (bytes, to) => TensorPrimitives.ConvertToSingle(MemoryMarshal.Cast<byte, Half>(bytes), to),
+            SafetensorsType.F32 => Convert<float, float>,
+            SafetensorsType.F64 => Convert<double, float>,
+            SafetensorsType.F16 => Convert<Half, float>,
             SafetensorsType.BF16 => Widen,
             _ => throw Unfit(entry, "floating-point numbers"),
         });
@@ -81,7 +83,7 @@ public sealed class SafetensorsFile : IDisposable
     public double[] ReadDoubles(string name)
     {
         if (this[name].Type == SafetensorsType.F64)
-            return Read<double>(this[name], static (bytes, to) => MemoryMarshal.Cast<byte, double>(bytes).CopyTo(to));
+            return Read<double>(this[name], Convert<double, double>);
         var singles = ReadSingles(name);
         var doubles = new double[singles.Length];
         TensorPrimitives.ConvertTruncating<float, double>(singles, doubles);
@@ -95,13 +97,13 @@ public sealed class SafetensorsFile : IDisposable
         var entry = this[name];
         return Read<long>(entry, entry.Type switch
         {
-            SafetensorsType.I64 => static (bytes, to) => MemoryMarshal.Cast<byte, long>(bytes).CopyTo(to),
-            SafetensorsType.I32 => static (bytes, to) => TensorPrimitives.ConvertTruncating(MemoryMarshal.Cast<byte, int>(bytes), to),
-            SafetensorsType.I16 => static (bytes, to) => TensorPrimitives.ConvertTruncating(MemoryMarshal.Cast<byte, short>(bytes), to),
-            SafetensorsType.I8 => static (bytes, to) => TensorPrimitives.ConvertTruncating(MemoryMarshal.Cast<byte, sbyte>(bytes), to),
-            SafetensorsType.U32 => static (bytes, to) => TensorPrimitives.ConvertTruncating(MemoryMarshal.Cast<byte, uint>(bytes), to),
-            SafetensorsType.U16 => static (bytes, to) => TensorPrimitives.ConvertTruncating(MemoryMarshal.Cast<byte, ushort>(bytes), to),
-            SafetensorsType.U8 or SafetensorsType.BOOL => static (bytes, to) => TensorPrimitives.ConvertTruncating(bytes, to),
+            SafetensorsType.I64 => Convert<long, long>,
+            SafetensorsType.I32 => Convert<int, long>,
+            SafetensorsType.I16 => Convert<short, long>,
+            SafetensorsType.I8 => Convert<sbyte, long>,
+            SafetensorsType.U32 => Convert<uint, long>,
+            SafetensorsType.U16 => Convert<ushort, long>,
+            SafetensorsType.U8 or SafetensorsType.BOOL => Convert<byte, long>,
             SafetensorsType.U64 => (bytes, to) => Narrow(entry, bytes, to),
             _ => throw Unfit(entry, "whole numbers"),
         });
@@ -126,7 +128,8 @@ public sealed class SafetensorsFile : IDisposable
         var entry = this[name];
         if (entry.Shape.Length != 2 || entry.Shape.Any(d => d > int.MaxValue))
             throw new OnnxException($"Tensor '{name}' of '{Path}' is {entry}; expected two dimensions, [rows, columns].");
-        return new Matrix((int)entry.Shape[0], (int)entry.Shape[1], ImmutableCollectionsMarshal.AsImmutableArray(ReadSingles(name)));
+        return new Matrix((int)entry.Shape[0], (int)entry.Shape[1],
+            ImmutableCollectionsMarshal.AsImmutableArray(ReadSingles(name)));
     }
 
     /// <summary>Closes the file.</summary>
@@ -141,7 +144,9 @@ public sealed class SafetensorsFile : IDisposable
         catch (Exception cause) when (cause is IOException or UnauthorizedAccessException)
         {
             throw new OnnxException(
-                Directory.Exists(path) ? $"'{path}' is a folder; expected a safetensors file." : $"'{path}' cannot be read: {cause.Message}", cause);
+                Directory.Exists(path)
+                    ? $"'{path}' is a folder; expected a safetensors file."
+                    : $"'{path}' cannot be read: {cause.Message}", cause);
         }
     }
 
@@ -202,6 +207,11 @@ public sealed class SafetensorsFile : IDisposable
         }
     }
 
+    private static void Convert<TFrom, TTo>(ReadOnlySpan<byte> bytes, Span<TTo> to)
+        where TFrom : unmanaged, INumberBase<TFrom>
+        where TTo : unmanaged, INumberBase<TTo>
+        => TensorPrimitives.ConvertTruncating(MemoryMarshal.Cast<byte, TFrom>(bytes), to);
+
     private static void Widen(ReadOnlySpan<byte> bytes, Span<float> to)
     {
         var upper = MemoryMarshal.Cast<byte, ushort>(bytes);
@@ -215,7 +225,8 @@ public sealed class SafetensorsFile : IDisposable
         for (var i = 0; i < wide.Length; i++)
             to[i] = wide[i] <= long.MaxValue
                 ? (long)wide[i]
-                : throw new OnnxException($"Tensor '{entry.Name}' of '{Path}' holds {wide[i]}; expected at most {long.MaxValue}.");
+                : throw new OnnxException($"Tensor '{entry.Name}' of '{Path}' holds {wide[i]}; expected at most "
+                    + $"{long.MaxValue}.");
     }
 
     private OnnxException Unfit(SafetensorsEntry entry, string expected)

@@ -9,7 +9,8 @@ namespace OnnxSteer;
 /// The JSON header of a safetensors file, checked. Strict where the format is: a brace first, no name twice, every
 /// byte of the data in exactly one tensor. Tolerant where it is: trailing spaces, unknown keys of a tensor, tensors in any order.
 /// </summary>
-internal sealed record SafetensorsHeader(ImmutableArray<SafetensorsEntry> Tensors, ImmutableSortedDictionary<string, string> Metadata)
+internal sealed record SafetensorsHeader(
+    ImmutableArray<SafetensorsEntry> Tensors, ImmutableSortedDictionary<string, string> Metadata)
 {
     public const string MetadataName = "__metadata__";
 
@@ -33,7 +34,8 @@ internal sealed record SafetensorsHeader(ImmutableArray<SafetensorsEntry> Tensor
         // GetString throws the second on an escaped half of a surrogate pair.
         catch (Exception cause) when (cause is JsonException or InvalidOperationException)
         {
-            throw new OnnxException($"'{path}' is no valid safetensors file: its header is not valid JSON ({cause.Message}).", cause);
+            throw new OnnxException($"'{path}' is no valid safetensors file: its header is not valid JSON "
+                + $"({cause.Message}).", cause);
         }
     }
 
@@ -75,7 +77,8 @@ internal sealed record SafetensorsHeader(ImmutableArray<SafetensorsEntry> Tensor
         return values.ToImmutable();
     }
 
-    private static SafetensorsEntry ReadTensor(string path, string name, ref Utf8JsonReader reader, long dataStart, long dataLength)
+    private static SafetensorsEntry ReadTensor(
+        string path, string name, ref Utf8JsonReader reader, long dataStart, long dataLength)
     {
         SafetensorsType? type = null;
         ImmutableArray<long>? shape = null;
@@ -120,12 +123,14 @@ internal sealed record SafetensorsHeader(ImmutableArray<SafetensorsEntry> Tensor
     }
 
     private static SafetensorsEntry Check(
-        string path, string name, SafetensorsType type, ImmutableArray<long> shape, ImmutableArray<long> offsets, long dataStart, long dataLength)
+        string path, string name, SafetensorsType type, ImmutableArray<long> shape, ImmutableArray<long> offsets,
+        long dataStart, long dataLength)
     {
         if (offsets.Length != 2 || offsets[0] > offsets[1] || offsets[1] > dataLength)
             throw Bad(path, $"data_offsets of tensor '{name}' are [{string.Join(", ", offsets)}]; "
                 + $"expected two ascending numbers up to the data's length of {dataLength}");
-        var bytes = ByteCount(type, shape) ?? throw Bad(path, $"the shape [{string.Join(", ", shape)}] of tensor '{name}' overflows");
+        var bytes = ByteCount(type, shape)
+            ?? throw Bad(path, $"the shape [{string.Join(", ", shape)}] of tensor '{name}' overflows");
         if (bytes != offsets[1] - offsets[0])
             throw Bad(path, $"tensor '{name}' is {type} [{string.Join(", ", shape)}], which takes {bytes} bytes, "
                 + $"but its data_offsets [{offsets[0]}, {offsets[1]}] span {offsets[1] - offsets[0]}");
@@ -148,7 +153,8 @@ internal sealed record SafetensorsHeader(ImmutableArray<SafetensorsEntry> Tensor
         return count;
     }
 
-    private static ImmutableArray<SafetensorsEntry> Tile(string path, ImmutableArray<SafetensorsEntry> tensors, long dataStart, long dataLength)
+    private static ImmutableArray<SafetensorsEntry> Tile(
+        string path, ImmutableArray<SafetensorsEntry> tensors, long dataStart, long dataLength)
     {
         // Ties are empty tensors; the sort is stable, so that they keep the header's order.
         var sorted = tensors.OrderBy(t => t.Offset).ThenBy(t => t.Length).ToImmutableArray();

@@ -10,7 +10,8 @@ public sealed class SafetensorsTensor
     {
         var expected = SafetensorsHeader.ByteCount(type, shape);
         if (shape.Any(d => d < 0) || expected != bytes.Length)
-            throw new ArgumentException($"Tensor '{name}' has {bytes.Length} bytes of data; {type} [{string.Join(", ", shape)}] takes {expected}.", nameof(bytes));
+            throw new ArgumentException($"Tensor '{name}' has {bytes.Length} bytes of data; {type} [{string.Join(", ", shape)}] "
+                + $"takes {expected}.", nameof(bytes));
         Name = name;
         Type = type;
         Shape = shape;
@@ -30,7 +31,8 @@ public sealed class SafetensorsTensor
     public ReadOnlyMemory<byte> Bytes { get; }
 
     /// <summary>A tensor of one dimension with a copy of <paramref name="values"/>.</summary>
-    public static SafetensorsTensor Of<T>(string name, ReadOnlySpan<T> values) where T : unmanaged => Of(name, values, [values.Length]);
+    public static SafetensorsTensor Of<T>(string name, ReadOnlySpan<T> values) where T : unmanaged
+        => Of(name, values, [values.Length]);
 
     /// <summary>A tensor with a copy of <paramref name="values"/>, row-major.</summary>
     /// <exception cref="ArgumentException">The shape does not hold that many values.</exception>
@@ -42,6 +44,7 @@ public sealed class SafetensorsTensor
 
     /// <summary>A tensor of any type over bytes as they shall lie in the file; nothing is copied.</summary>
     /// <exception cref="ArgumentException">Type and shape take another number of bytes.</exception>
-    public static SafetensorsTensor OfBytes(string name, SafetensorsType type, ImmutableArray<long> shape, ReadOnlyMemory<byte> bytes)
+    public static SafetensorsTensor OfBytes(
+        string name, SafetensorsType type, ImmutableArray<long> shape, ReadOnlyMemory<byte> bytes)
         => new(name, type, shape, bytes);
 }

@@ -18,7 +18,8 @@ public static class SafetensorsWriter
     /// order given. The header is padded with spaces to a multiple of 8 bytes, metadata keys are sorted by code unit.
     /// </summary>
     /// <exception cref="OnnxException">A name appears twice, is reserved, or is no valid text.</exception>
-    public static void Write(string path, IEnumerable<SafetensorsTensor> tensors, IReadOnlyDictionary<string, string>? metadata = null)
+    public static void Write(
+        string path, IEnumerable<SafetensorsTensor> tensors, IReadOnlyDictionary<string, string>? metadata = null)
     {
         var ordered = tensors.OrderByDescending(t => t.Type.Width()).ToList();
         var names = new HashSet<string>(StringComparer.Ordinal);
@@ -44,7 +45,8 @@ public static class SafetensorsWriter
     private static byte[] Header(string path, List<SafetensorsTensor> tensors, IReadOnlyDictionary<string, string> metadata)
     {
         var buffer = new ArrayBufferWriter<byte>();
-        using (var json = new Utf8JsonWriter(buffer, new JsonWriterOptions { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping }))
+        using (var json = new Utf8JsonWriter(buffer,
+            new JsonWriterOptions { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping }))
         {
             json.WriteStartObject();
             if (metadata.Count > 0)
@@ -96,7 +98,8 @@ public static class SafetensorsWriter
         }
         catch (EncoderFallbackException cause)
         {
-            throw new OnnxException($"'{path}' cannot hold the text '{text}': it has half of a surrogate pair, which UTF-8 cannot write.", cause);
+            throw new OnnxException($"'{path}' cannot hold the text '{text}': it has half of a surrogate pair, which UTF-8 "
+                + "cannot write.", cause);
         }
     }
 }

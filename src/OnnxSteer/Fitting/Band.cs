@@ -17,10 +17,12 @@ public sealed record Band
         High = high;
     }
 
-    /// <summary>No bounds, <c>q_all</c>: the choice of the AcT paper for inducing a concept, and the default of a mean fit.</summary>
+    /// <summary>No bounds, <c>q_all</c>: the choice of the AcT paper for inducing a concept, and the default of a mean
+    /// fit.</summary>
     public static Band QAll { get; } = new(double.NegativeInfinity, double.PositiveInfinity);
 
-    /// <summary>From the smallest to the largest sample, <c>q_0_100</c>: the paper's choice for mitigation, and the default of a linear fit.</summary>
+    /// <summary>From the smallest to the largest sample, <c>q_0_100</c>: the paper's choice for mitigation, and the default of a
+    /// linear fit.</summary>
     public static Band Q0To100 { get; } = new(0, 100);
 
     /// <summary>The lower percentile; negative infinity where there are no bounds.</summary>
@@ -36,7 +38,8 @@ public sealed record Band
     /// <exception cref="OnnxException">They are not in order, or not between 0 and 100.</exception>
     public static Band Of(double low, double high) => low >= 0 && low < high && high <= 100
         ? new Band(low, high)
-        : throw new OnnxException($"A band from {low:R} to {high:R} is none; expected two percentiles from 0 to 100 in ascending order.");
+        : throw new OnnxException($"A band from {low:R} to {high:R} is none; expected two percentiles from 0 to 100 in "
+            + "ascending order.");
 
     /// <summary>Reads a band's name: <c>q_all</c>, or <c>q_LOW_HIGH</c> in percent.</summary>
     /// <exception cref="OnnxException">It is no such name.</exception>

@@ -19,8 +19,10 @@ public sealed record FitResult
         Map = new SteeringMap(fits.Select(f => f.Transport), provenance);
         Sites = [.. fits.Select(f => f.Report)];
         if (Map.IsIdentity)
-            throw new OnnxException($"The fitted map changes nothing: of {Sites.Sum(s => s.Channels)} channels, {Sites.Sum(s => s.Dead)} do not vary enough "
-                + $"to be fitted and the others are alike in source and target ({Sites[0].Samples.Source} and {Sites[0].Samples.Target} samples). "
+            throw new OnnxException($"The fitted map changes nothing: of {Sites.Sum(s => s.Channels)} channels, "
+                + $"{Sites.Sum(s => s.Dead)} do not vary enough "
+                + $"to be fitted and the others are alike in source and target ({Sites[0].Samples.Source} and "
+                + $"{Sites[0].Samples.Target} samples). "
                 + "Give different prompts as source and target, at least two of each, or pool by mean.");
     }
 
@@ -33,17 +35,20 @@ public sealed record FitResult
 
 /// <summary>
 /// Fits steering maps from pooled activations, all sites at once on the unsteered model (AcT, arXiv 2410.23054). The source is
-/// where activations come from, the target where they shall go. Deterministic: the same samples, in any order of the rows, give the same bits.
+/// where activations come from, the target where they shall go. Deterministic: the same samples, in any order of the rows, give
+/// the same bits.
 /// </summary>
 public static class Fit
 {
     /// <summary>Linear-AcT, by default within <see cref="Band.Q0To100"/>; see <see cref="LinearFit"/>.</summary>
     /// <exception cref="OnnxException">See <see cref="Of"/>.</exception>
-    public static FitResult Linear(ActivationSet source, ActivationSet target, Band? band = null) => Of(new LinearFit(), source, target, band);
+    public static FitResult Linear(ActivationSet source, ActivationSet target, Band? band = null)
+        => Of(new LinearFit(), source, target, band);
 
     /// <summary>Mean-AcT, by default within <see cref="Band.QAll"/>; see <see cref="MeanFit"/>.</summary>
     /// <exception cref="OnnxException">See <see cref="Of"/>.</exception>
-    public static FitResult Mean(ActivationSet source, ActivationSet target, Band? band = null) => Of(new MeanFit(), source, target, band);
+    public static FitResult Mean(ActivationSet source, ActivationSet target, Band? band = null)
+        => Of(new MeanFit(), source, target, band);
 
     /// <summary>Fits all sites of the source, in its order, by any method.</summary>
     /// <exception cref="OnnxException">
@@ -55,7 +60,8 @@ public static class Fit
         var used = band ?? method.DefaultBand;
         var provenance = new Provenance(
             Method: method.Name, Pooling: source.Origin.Pooling ?? target.Origin.Pooling, Band: used.ToString(), Causal: false,
-            Samples: new SampleCounts(source.Samples, target.Samples), SourceDigest: source.Origin.Digest, TargetDigest: target.Origin.Digest,
+            Samples: new SampleCounts(source.Samples, target.Samples), SourceDigest: source.Origin.Digest,
+            TargetDigest: target.Origin.Digest,
             Tool: Provenance.ThisTool, Fingerprint: source.Origin.Fingerprint ?? target.Origin.Fingerprint);
         return new FitResult(source.Sites.Select(s => Site(method, s.Site, s.Values, target[s.Site], used)), provenance);
     }
@@ -80,11 +86,13 @@ public static class Fit
         var extra = target.Sites.FirstOrDefault(s => source.Find(s.Site) is null)?.Site;
         if ((missing ?? extra) is { } site)
             throw new OnnxException($"Site '{site}' has activations in the {(missing is null ? "target" : "source")} only; "
-                + $"the source has {source.Sites.Length} sites, the target {target.Sites.Length}. Capture both with the same pattern of sites.");
+                + $"the source has {source.Sites.Length} sites, the target {target.Sites.Length}. Capture both with the same "
+                + "pattern of sites.");
         if (source.Origin.Pooling is { } a && target.Origin.Pooling is { } b && a != b)
             throw new OnnxException($"The source was pooled by '{a}' and the target by '{b}'; capture both the same way.");
         if (source.Origin.Fingerprint is { } f && target.Origin.Fingerprint is { } g && f != g)
-            throw new OnnxException($"Source and target were captured from different models (fingerprints {f.Places}/{f.Graph}/{f.Weights} and "
+            throw new OnnxException($"Source and target were captured from different models (fingerprints "
+                + $"{f.Places}/{f.Graph}/{f.Weights} and "
                 + $"{g.Places}/{g.Graph}/{g.Weights}); capture both from one.");
     }
 }

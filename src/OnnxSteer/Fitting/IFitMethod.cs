@@ -61,5 +61,6 @@ internal static class ChannelFit
 
     /// <summary>Quantiles in float64, rounded outward, which no comparison with a single can tell apart.</summary>
     public static (float Lo, float Hi) DoubleBounds(ReadOnlySpan<float> sortedSource, Band band)
-        => (Support.RoundDown(Quantiles.InFloat64(sortedSource, band.Low)), Support.RoundUp(Quantiles.InFloat64(sortedSource, band.High)));
+        => (Support.RoundDown(Quantiles.InFloat64(sortedSource, band.Low)),
+            Support.RoundUp(Quantiles.InFloat64(sortedSource, band.High)));
 }

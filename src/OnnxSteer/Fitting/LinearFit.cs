@@ -21,7 +21,8 @@ public sealed record LinearFit : IFitMethod
     public Band DefaultBand => Band.Q0To100;
 
     /// <inheritdoc/>
-    public SiteEstimate Estimate(SiteSamples samples, Band band) => ChannelFit.Run(samples, band, Estimate, ChannelFit.SingleBounds);
+    public SiteEstimate Estimate(SiteSamples samples, Band band)
+        => ChannelFit.Run(samples, band, Estimate, ChannelFit.SingleBounds);
 
     private static (double W, double B)? Estimate(ReadOnlySpan<float> source, ReadOnlySpan<float> target)
     {

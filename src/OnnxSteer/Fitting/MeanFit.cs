@@ -21,7 +21,8 @@ public sealed record MeanFit : IFitMethod
     public Band DefaultBand => Band.QAll;
 
     /// <inheritdoc/>
-    public SiteEstimate Estimate(SiteSamples samples, Band band) => ChannelFit.Run(samples, band, Estimate, ChannelFit.DoubleBounds);
+    public SiteEstimate Estimate(SiteSamples samples, Band band)
+        => ChannelFit.Run(samples, band, Estimate, ChannelFit.DoubleBounds);
 
     private static (double W, double B)? Estimate(ReadOnlySpan<float> source, ReadOnlySpan<float> target)
     {

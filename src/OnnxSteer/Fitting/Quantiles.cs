@@ -2,8 +2,8 @@ namespace OnnxSteer;
 
 /// <summary>
 /// Quantiles of sorted samples with linear interpolation at rank <c>q*(n-1)</c>. They come in two precisions because a bound
-/// decides by a strict comparison: one bit more or less, and the sample it was taken from is mapped or not. For the same reason they
-/// round once, as <c>torch.quantile</c> does, and start from the nearer sample.
+/// decides by a strict comparison: one bit more or less, and the sample it was taken from is mapped or not. For the same reason
+/// they round once, as <c>torch.quantile</c> does, and start from the nearer sample.
 /// </summary>
 public static class Quantiles
 {

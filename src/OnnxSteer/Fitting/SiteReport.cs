@@ -15,7 +15,8 @@ namespace OnnxSteer;
 /// The share of source values, over the channels that are not dead, that lie outside the support and are therefore left alone.
 /// </param>
 public sealed record SiteReport(
-    string Site, SampleCounts Samples, int Channels, int Dead, int Changed, double DistanceBefore, double DistanceAfter, double Outside)
+    string Site, SampleCounts Samples, int Channels, int Dead, int Changed, double DistanceBefore, double DistanceAfter,
+    double Outside)
 {
     internal static SiteReport Of(SiteSamples samples, SiteEstimate estimate)
     {
@@ -25,7 +26,8 @@ public sealed record SiteReport(
         var (before, after) = Distances(samples, mapped);
         return new SiteReport(
             samples.Site, new SampleCounts(samples.Source.Rows, samples.Target.Rows), samples.Channels, estimate.Dead.Length,
-            Enumerable.Range(0, samples.Channels).Count(c => !transport.IsIdentityAt(c)), before, after, OutsideShare(samples, estimate));
+            Enumerable.Range(0, samples.Channels).Count(c => !transport.IsIdentityAt(c)), before, after,
+            OutsideShare(samples, estimate));
     }
 
     private static (double Before, double After) Distances(SiteSamples samples, float[] mapped)
@@ -47,7 +49,8 @@ public sealed record SiteReport(
         return (before / samples.Channels, after / samples.Channels);
     }
 
-    /// <summary>The deviation of the mixture of both sides: the mean of the variances, and the square of half the means' distance.</summary>
+    /// <summary>The deviation of the mixture of both sides: the mean of the variances, and the square of half the means'
+    /// distance.</summary>
     private static double Spread(ReadOnlySpan<float> source, ReadOnlySpan<float> target)
     {
         var a = Moments.Of(source);
@@ -56,7 +59,8 @@ public sealed record SiteReport(
         return Math.Sqrt((Population(a, source.Length) + Population(b, target.Length)) / 2 + (between * between));
     }
 
-    private static double Population(Moments moments, int samples) => moments.Deviation * moments.Deviation * (samples - 1) / samples;
+    private static double Population(Moments moments, int samples)
+        => moments.Deviation * moments.Deviation * (samples - 1) / samples;
 
     private static double OutsideShare(SiteSamples samples, SiteEstimate estimate)
     {

@@ -19,7 +19,8 @@ public sealed class SiteSamples
         Source = source;
         Target = target;
         if (source.Columns != target.Columns || source.Columns == 0)
-            throw new OnnxException($"Site '{site}' has {source.Columns} channels in the source and {target.Columns} in the target; "
+            throw new OnnxException($"Site '{site}' has {source.Columns} channels in the source and {target.Columns} "
+                + "in the target; "
                 + "expected as many, and at least one. Capture both from the same model.");
         sortedSource = SortColumns(source, "source");
         sortedTarget = SortColumns(target, "target");
@@ -54,7 +55,8 @@ public sealed class SiteSamples
             values.CopyColumn(channel, column);
             for (var sample = 0; sample < column.Length; sample++)
                 if (!float.IsFinite(column[sample]))
-                    throw new OnnxException($"The {side} activation of site '{Site}' in sample {sample}, channel {channel} is {column[sample]}; expected "
+                    throw new OnnxException($"The {side} activation of site '{Site}' in sample {sample}, channel {channel} is "
+                        + $"{column[sample]}; expected "
                         + "a finite number. Leave the prompt out, or capture in a wider precision.");
             column.Sort();
         }

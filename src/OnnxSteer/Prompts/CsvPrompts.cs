@@ -30,7 +30,8 @@ internal static class CsvPrompts
         }
         catch (CsvFormatException cause)
         {
-            throw new OnnxException($"Line {cause.LineNumber} of '{path}' has a stray quote, or one that is not closed; put quotes around the field and "
+            throw new OnnxException($"Line {cause.LineNumber} of '{path}' has a stray quote, or one that is not closed; put "
+                + "quotes around the field and "
                 + "write those inside twice.", cause);
         }
     }
@@ -39,17 +40,21 @@ internal static class CsvPrompts
     {
         var line = (int)reader.LineNumber;
         if (reader.FieldCount != columns)
-            throw new OnnxException($"Line {line} of '{path}' has {reader.FieldCount} columns, but the header has {columns}; put quotes around text with "
+            throw new OnnxException($"Line {line} of '{path}' has {reader.FieldCount} columns, but the header has {columns}; "
+                + "put quotes around text with "
                 + "commas or line ends.");
         var text = reader.GetString(index);
-        return text.Length > 0 ? new Prompt(text, Line: line) : throw new OnnxException($"Line {line} of '{path}' has no text in column '{column}'.");
+        return text.Length > 0
+            ? new Prompt(text, Line: line)
+            : throw new OnnxException($"Line {line} of '{path}' has no text in column '{column}'.");
     }
 
     private static int Find(string path, string[] header, string column)
     {
         var index = Array.IndexOf(header, column);
         if (index < 0)
-            throw new OnnxException($"'{path}' has no column '{column}'; its columns are {string.Join(", ", header.Select(h => $"'{h}'"))}. Name one of them.");
+            throw new OnnxException($"'{path}' has no column '{column}'; its columns are "
+                + $"{string.Join(", ", header.Select(h => $"'{h}'"))}. Name one of them.");
         return Array.LastIndexOf(header, column) == index
             ? index
             : throw new OnnxException($"'{path}' has two columns '{column}'; rename one.");

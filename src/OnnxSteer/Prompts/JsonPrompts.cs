@@ -11,7 +11,8 @@ internal static class JsonPrompts
     private static readonly JsonDocumentOptions Strict = new() { AllowDuplicateProperties = false };
 
     public static IEnumerable<Prompt> Read(string path, string text, string column)
-        => PromptFile.Lines(text).Where(l => !string.IsNullOrWhiteSpace(l.Line)).Select(l => ReadRow(path, l.Number, l.Line, column));
+        => PromptFile.Lines(text).Where(l => !string.IsNullOrWhiteSpace(l.Line))
+            .Select(l => ReadRow(path, l.Number, l.Line, column));
 
     private static Prompt ReadRow(string path, int line, string json, string column)
     {
@@ -48,7 +49,8 @@ internal static class JsonPrompts
         if (!row.TryGetProperty(IdsKey, out var value))
             return null;
         if (value.ValueKind != JsonValueKind.Array || value.GetArrayLength() == 0)
-            throw Bad(path, line, $"'{IdsKey}' is {(value.ValueKind == JsonValueKind.Array ? "empty" : value.ValueKind)}; expected a list of token ids");
+            throw Bad(path, line, $"'{IdsKey}' is {(value.ValueKind == JsonValueKind.Array ? "empty" : value.ValueKind)}; "
+                + "expected a list of token ids");
         var ids = ImmutableArray.CreateBuilder<int>(value.GetArrayLength());
         foreach (var item in value.EnumerateArray())
             ids.Add(item.ValueKind == JsonValueKind.Number && item.TryGetInt32(out var id) && id >= 0
@@ -60,5 +62,6 @@ internal static class JsonPrompts
     private static string Keys(JsonElement row)
         => string.Join(", ", row.EnumerateObject().Select(p => $"'{p.Name}'").DefaultIfEmpty("none"));
 
-    private static OnnxException Bad(string path, int line, string what) => new($"Line {line} of '{path}' holds no prompt: {what}.");
+    private static OnnxException Bad(string path, int line, string what)
+        => new($"Line {line} of '{path}' holds no prompt: {what}.");
 }

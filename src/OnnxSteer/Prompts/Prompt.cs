@@ -10,7 +10,16 @@ namespace OnnxSteer;
 /// <param name="Text">The text, as it stands in the file; null where there are ids only.</param>
 /// <param name="Ids">Token ids, none negative; null where there is text only.</param>
 /// <param name="Line">The line of the file that the prompt starts at, from 1; 0 where it comes from no file.</param>
-public sealed record Prompt(string? Text, ImmutableArray<int>? Ids = null, int Line = 0);
+public sealed record Prompt(string? Text, ImmutableArray<int>? Ids = null, int Line = 0)
+{
+    /// <summary>Whether text, ids and line are the same.</summary>
+    public bool Equals(Prompt? other)
+        => other is not null && Text == other.Text && Line == other.Line && Ids.HasValue == other.Ids.HasValue
+            && (Ids ?? []).AsSpan().SequenceEqual((other.Ids ?? []).AsSpan());
+
+    /// <inheritdoc/>
+    public override int GetHashCode() => HashCode.Combine(Text, Line, Ids?.Length);
+}
 
 /// <summary>Prompts in their order.</summary>
 public sealed class PromptSet : IReadOnlyList<Prompt>

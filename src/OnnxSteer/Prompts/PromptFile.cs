@@ -8,7 +8,8 @@ namespace OnnxSteer;
 /// Reads prompts from UTF-8 files, with or without a byte order mark, with LF or CRLF line ends:
 /// <list type="bullet">
 /// <item><c>.txt</c>: one a line, spaces kept; lines of nothing but white space are skipped.</item>
-/// <item><c>.jsonl</c>: one object a line, with <c>"text"</c>, ready token ids in <c>"ids"</c>, or both; other keys are left alone, empty lines skipped.</item>
+/// <item><c>.jsonl</c>: one object a line, with <c>"text"</c>, ready token ids in <c>"ids"</c>, or both; other keys are left
+/// alone, empty lines skipped.</item>
 /// <item><c>.csv</c>: comma-separated with a header line (RFC 4180); the text is in the column <c>text</c>.</item>
 /// </list>
 /// </summary>
@@ -21,19 +22,23 @@ public static class PromptFile
 
     /// <summary>Reads a file of prompts.</summary>
     /// <param name="path">A <c>.txt</c>, <c>.jsonl</c> or <c>.csv</c> file.</param>
-    /// <param name="column">The column, or the key of a row, that holds the text; <c>text</c> by default. A <c>.txt</c> file has none.</param>
-    /// <exception cref="OnnxException">The file is absent, too large, not UTF-8, malformed or without prompts; the message names the line.</exception>
+    /// <param name="column">The column, or the key of a row, that holds the text; <c>text</c> by default. A <c>.txt</c> file has
+    /// none.</param>
+    /// <exception cref="OnnxException">The file is absent, too large, not UTF-8, malformed or without prompts; the message names
+    /// the line.</exception>
     public static PromptSet Read(string path, string? column = null)
     {
         var extension = Path.GetExtension(path).ToLowerInvariant();
         if (extension == ".txt" && column is not null)
-            throw new OnnxException($"'{path}' is plain text and has no column '{column}'; leave the column out, or give a .csv or .jsonl file.");
+            throw new OnnxException($"'{path}' is plain text and has no column '{column}'; leave the column out, or give a .csv "
+                + "or .jsonl file.");
         IEnumerable<Prompt> prompts = extension switch
         {
             ".txt" => ReadLines(Text(path)),
             ".jsonl" => JsonPrompts.Read(path, Text(path), column ?? DefaultColumn),
             ".csv" => CsvPrompts.Read(path, Text(path), column ?? DefaultColumn),
-            _ => throw new OnnxException($"'{path}' ends with '{extension}'; expected prompts as .txt (one a line), .jsonl or .csv."),
+            _ => throw new OnnxException($"'{path}' ends with '{extension}'; expected prompts as .txt (one a line), .jsonl or "
+                + ".csv."),
         };
         var set = new PromptSet(prompts);
         return set.Count > 0 ? set : throw new OnnxException($"'{path}' holds no prompts; expected at least one.");
@@ -68,7 +73,8 @@ public static class PromptFile
         if (!Utf8.IsValid(bytes))
         {
             var bad = FirstInvalid(bytes);
-            throw new OnnxException($"'{path}' is not UTF-8: byte 0x{bytes[bad]:x2} in line {LineOf(bytes, bad)}. Save it as UTF-8.");
+            throw new OnnxException($"'{path}' is not UTF-8: byte 0x{bytes[bad]:x2} in line {LineOf(bytes, bad)}. Save it as "
+                + "UTF-8.");
         }
         return Encoding.UTF8.GetString(bytes);
     }
@@ -79,7 +85,8 @@ public static class PromptFile
         {
             using var stream = File.OpenRead(path);
             if (stream.Length > MaximumLength)
-                throw new OnnxException($"'{path}' is {stream.Length} bytes long; prompts may take up to {MaximumLength}. Split the file, or take a sample of it.");
+                throw new OnnxException($"'{path}' is {stream.Length} bytes long; prompts may take up to {MaximumLength}. Split "
+                    + "the file, or take a sample of it.");
             var bytes = new byte[stream.Length];
             stream.ReadExactly(bytes);
             return bytes;
@@ -87,7 +94,9 @@ public static class PromptFile
         catch (Exception cause) when (cause is IOException or UnauthorizedAccessException)
         {
             throw new OnnxException(
-                Directory.Exists(path) ? $"'{path}' is a folder; expected a file of prompts." : $"'{path}' cannot be read: {cause.Message}", cause);
+                Directory.Exists(path)
+                    ? $"'{path}' is a folder; expected a file of prompts."
+                    : $"'{path}' cannot be read: {cause.Message}", cause);
         }
     }
 

@@ -36,7 +36,7 @@ internal static class Parameters
     public static (IReadOnlyList<ScaledParameters> Parameters, IEnumerable<Edit> Edits) Live(
         Ops ops, Model model, IReadOnlyList<ValueTransport> values, string label, float strength, bool evenIdentity)
     {
-        var name = StrengthName(label);
+        var name = Steering.DialOf(label);
         if (model.Graph.Defines(name))
             throw new OnnxException($"{model.Source.Name}: the input '{name}' is there already, from an earlier live patch. Give this map a label of its own (--label), so that it gets its own dial.");
         var edits = new List<Edit> { new AddInput("strength", StrengthInput(name)), new AddInitializer("strength", Graph.MainPath, Ops.Tensor(name, DataType.Float32, [1], BitConverter.GetBytes(strength))) };
@@ -49,9 +49,6 @@ internal static class Parameters
                 result[index] = parameters;
         return (result, edits);
     }
-
-    /// <summary>The name of a dial.</summary>
-    public static string StrengthName(string label) => label.Length == 0 ? "onnxsteer.strength" : $"onnxsteer.strength.{label}";
 
     /// <summary>How nodes and constants at a value are called: beside its producer, so that they belong to the same module.</summary>
     public static string Hint(ValueTransport value, string what) => $"{(value.Node.Name.Length > 0 ? value.Node.Name : value.Place.At.Value)}.{what}";

@@ -45,6 +45,9 @@ public static class Steering
         return patch;
     }
 
+    /// <summary>The graph input that is the dial of a live patch of that label: <c>onnxsteer.strength[.LABEL]</c>.</summary>
+    public static string DialOf(string label) => label.Length == 0 ? "onnxsteer.strength" : $"onnxsteer.strength.{label}";
+
     private static GraphPatch SteerValue(GraphPatch patch, Model model, Ops ops, ValueTransport value, ScaledParameters parameters, string? positions)
     {
         var place = value.Place.At with { Range = null };
@@ -118,7 +121,7 @@ public static class Steering
             ["tool"] = Provenance.ThisTool,
         });
         if (options.Mode == Mode.Live)
-            properties = properties.Add("input", Parameters.StrengthName(label));
+            properties = properties.Add("input", DialOf(label));
         return new PatchTitle(label.Length > 0 ? label : "steering", properties.AddRange(Origin.Properties(origin)));
     }
 }

@@ -43,7 +43,8 @@ public sealed class SteeringMap : IEquatable<SteeringMap>
     /// <summary>The transport of a site.</summary>
     /// <exception cref="OnnxException">The map has no such site.</exception>
     public Transport this[string site] => Find(site) ?? throw new OnnxException(
-        $"The steering map has no site '{site}'. It has {string.Join(", ", Sites.Take(8).Select(s => $"'{s.Site}'"))}{(Sites.Length > 8 ? ", ..." : ".")}");
+        $"The steering map has no site '{site}'. It has "
+            + $"{string.Join(", ", Sites.Take(8).Select(s => $"'{s.Site}'"))}{(Sites.Length > 8 ? ", ..." : ".")}");
 
     /// <summary>The transport of a site, or null where the map has none.</summary>
     public Transport? Find(string site) => bySite.GetValueOrDefault(site);

@@ -34,21 +34,25 @@ internal static class SteeringMapFile
         yield return SafetensorsTensor.Of($"{site}/b", transport.B.AsSpan());
         if (transport.Support is not { } support)
             yield break;
-        yield return SafetensorsTensor.Of<float>($"{site}/lo", [.. support.Lo.Select(v => float.IsFinite(v) ? v : -Support.NoBound)]);
-        yield return SafetensorsTensor.Of<float>($"{site}/hi", [.. support.Hi.Select(v => float.IsFinite(v) ? v : Support.NoBound)]);
+        yield return SafetensorsTensor.Of<float>($"{site}/lo",
+            [.. support.Lo.Select(v => float.IsFinite(v) ? v : -Support.NoBound)]);
+        yield return SafetensorsTensor.Of<float>($"{site}/hi",
+            [.. support.Hi.Select(v => float.IsFinite(v) ? v : Support.NoBound)]);
     }
 
     private static List<string> Names(string path, SafetensorsFile file)
     {
         if (file.Contains("timesteps/edges"))
-            throw new OnnxException($"'{path}' holds 'timesteps/edges': maps by timestep are not supported here yet. Use a map with one transport a site.");
+            throw new OnnxException($"'{path}' holds 'timesteps/edges': maps by timestep are not supported here yet. Use a map "
+                + "with one transport a site.");
         var sites = new List<string>();
         var seen = new HashSet<string>(StringComparer.Ordinal);
         foreach (var tensor in file.Tensors)
         {
             var slash = tensor.Name.LastIndexOf('/');
             if (slash <= 0 || !Suffixes.Contains(tensor.Name[(slash + 1)..]))
-                throw new OnnxException($"'{path}' holds a tensor '{tensor.Name}'; a steering map's are named SITE/w, SITE/b, SITE/lo and SITE/hi.");
+                throw new OnnxException($"'{path}' holds a tensor '{tensor.Name}'; a steering map's are named SITE/w, SITE/b, "
+                    + "SITE/lo and SITE/hi.");
             if (seen.Add(tensor.Name[..slash]))
                 sites.Add(tensor.Name[..slash]);
         }

@@ -23,7 +23,8 @@ public sealed record Support(ImmutableArray<float> Lo, ImmutableArray<float> Hi)
         return nearest > lo ? MathF.BitDecrement(nearest) : nearest;
     }
 
-    /// <summary>The smallest single that is not below <paramref name="hi"/>; <c>z &lt; hi</c> stays the same for every single.</summary>
+    /// <summary>The smallest single that is not below <paramref name="hi"/>; <c>z &lt; hi</c> stays the same for every
+    /// single.</summary>
     public static float RoundUp(double hi)
     {
         var nearest = (float)hi;

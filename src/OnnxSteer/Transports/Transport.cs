@@ -61,16 +61,20 @@ public sealed class Transport : IEquatable<Transport>
     /// <param name="b">The shifts, <c>[channels]</c>.</param>
     /// <param name="lo">The lower bounds, <c>[channels]</c>.</param>
     /// <param name="hi">The upper bounds, <c>[channels]</c>, nowhere below the lower.</param>
-    /// <exception cref="OnnxException">No channels, different lengths, a value that is not finite, or bounds in the wrong order.</exception>
-    public static Transport Of(string site, ImmutableArray<float> w, ImmutableArray<float> b, ImmutableArray<float> lo, ImmutableArray<float> hi)
+    /// <exception cref="OnnxException">No channels, different lengths, a value that is not finite, or bounds in the wrong
+    /// order.</exception>
+    public static Transport Of(
+        string site, ImmutableArray<float> w, ImmutableArray<float> b, ImmutableArray<float> lo, ImmutableArray<float> hi)
     {
         var free = Of(site, w, b);
         CheckLength(site, "lo", lo, w.Length);
         CheckLength(site, "hi", hi, w.Length);
         for (var channel = 0; channel < w.Length; channel++)
             if (!(lo[channel] <= hi[channel]) || float.IsPositiveInfinity(lo[channel]) || float.IsNegativeInfinity(hi[channel]))
-                throw new OnnxException($"'{site}/lo' and '{site}/hi' are {lo[channel]:R} and {hi[channel]:R} in channel {channel}; "
-                    + "expected a lower bound that is not above the upper one. Fit the map again, or write -1e6 and 1e6 for no bounds.");
+                throw new OnnxException($"'{site}/lo' and '{site}/hi' are {lo[channel]:R} and {hi[channel]:R} in channel "
+                    + $"{channel}; "
+                    + "expected a lower bound that is not above the upper one. Fit the map again, or write -1e6 and 1e6 for no "
+                    + "bounds.");
         ImmutableArray<float> lower = [.. lo.Select(v => v == -Support.NoBound ? float.NegativeInfinity : v)];
         ImmutableArray<float> upper = [.. hi.Select(v => v == Support.NoBound ? float.PositiveInfinity : v)];
         var bounded = lower.Any(float.IsFinite) || upper.Any(float.IsFinite);
@@ -94,7 +98,8 @@ public sealed class Transport : IEquatable<Transport>
         if (!float.IsFinite(strength))
             throw new OnnxException($"The strength is {strength}; expected a finite number, 0 to 1 by convention.");
         if (z.Length != y.Length || z.Length % Channels != 0)
-            throw new ArgumentException($"{z.Length} values in and {y.Length} out; expected equal multiples of {Channels} channels.", nameof(y));
+            throw new ArgumentException($"{z.Length} values in and {y.Length} out; expected equal multiples of {Channels} "
+                + "channels.", nameof(y));
         if (strength == 0)
         {
             z.CopyTo(y);
@@ -135,14 +140,16 @@ public sealed class Transport : IEquatable<Transport>
     public override int GetHashCode() => HashCode.Combine(Channels, W.Sum(), B.Sum(), Support);
 
     private static void ApplyRow(
-        ReadOnlySpan<float> z, Span<float> y, ReadOnlySpan<float> scale, ReadOnlySpan<float> shift, ReadOnlySpan<float> lo, ReadOnlySpan<float> hi)
+        ReadOnlySpan<float> z, Span<float> y, ReadOnlySpan<float> scale, ReadOnlySpan<float> shift, ReadOnlySpan<float> lo,
+        ReadOnlySpan<float> hi)
     {
         var channel = 0;
         for (; channel <= z.Length - Vector<float>.Count; channel += Vector<float>.Count)
         {
             var value = new Vector<float>(z[channel..]);
             var mapped = (value * new Vector<float>(scale[channel..])) + new Vector<float>(shift[channel..]);
-            var inside = Vector.GreaterThan(value, new Vector<float>(lo[channel..])) & Vector.LessThan(value, new Vector<float>(hi[channel..]));
+            var inside = Vector.GreaterThan(value, new Vector<float>(lo[channel..]))
+                & Vector.LessThan(value, new Vector<float>(hi[channel..]));
             Vector.ConditionalSelect(inside, mapped, value).CopyTo(y[channel..]);
         }
         for (; channel < z.Length; channel++)
@@ -164,13 +171,15 @@ public sealed class Transport : IEquatable<Transport>
     private static void CheckLength(string site, string name, ImmutableArray<float> values, int channels)
     {
         if (values.IsDefault || values.Length != channels)
-            throw new OnnxException($"'{site}/{name}' has {(values.IsDefault ? 0 : values.Length)} channels, but '{site}/w' has {channels}; both must have as many.");
+            throw new OnnxException($"'{site}/{name}' has {(values.IsDefault ? 0 : values.Length)} channels, but '{site}/w' has "
+                + $"{channels}; both must have as many.");
     }
 
     private static void CheckFinite(string site, string name, ImmutableArray<float> values)
     {
         for (var channel = 0; channel < values.Length; channel++)
             if (!float.IsFinite(values[channel]))
-                throw new OnnxException($"'{site}/{name}' is {values[channel]} in channel {channel}; expected a finite number. Fit the map again.");
+                throw new OnnxException($"'{site}/{name}' is {values[channel]} in channel {channel}; expected a finite number. "
+                    + "Fit the map again.");
     }
 }

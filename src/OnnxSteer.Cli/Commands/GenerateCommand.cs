@@ -1,0 +1,71 @@
+using System.CommandLine;
+using System.Globalization;
+using OnnxSteer.Running;
+
+namespace OnnxSteer.Cli.Commands;
+
+/// <summary><c>generate</c>: texts of a model, steered or not.</summary>
+internal static class GenerateCommand
+{
+    public static Command Create(Terminal terminal)
+    {
+        var (model, column, batch, threads, provider, json) = (Options.Model(), Options.Column(), Options.Batch(16), Options.Threads(), Options.Provider(), Options.Json());
+        var prompt = new Option<string?>("--prompt") { Description = "The text to continue." };
+        var prompts = new Option<string?>("--prompts") { Description = "A .txt, .jsonl or .csv file of texts to continue." };
+        var maxNew = Options.Positive("--max-new", "At most so many new tokens.", 64);
+        var greedy = new Option<bool>("--greedy") { Description = "Take the likeliest token each time (the default, unless a sampling option is given)." };
+        var temperature = new Option<float?>("--temperature") { Description = "Draw tokens; above 1 more evenly, below 1 less (default 1)." };
+        var topK = new Option<int?>("--top-k") { Description = "Draw among so many of the likeliest tokens only." };
+        var topP = new Option<float?>("--top-p") { Description = "Draw among the likeliest tokens that together have this probability." };
+        var seed = new Option<int?>("--seed") { Description = "Seed of the draws (default 0)." };
+        var strength = new Option<string[]>("--strength") { Description = "The dial of a live patch: a number, or LABEL=number for the dial of that label; may be given several times." };
+        var command = new Command("generate", "Continues prompts with a model. A single text is printed as it comes.")
+            { model, prompt, prompts, maxNew, greedy, temperature, topK, topP, seed, strength, column, batch, threads, provider, json };
+        command.SetAction((call, cancel) =>
+        {
+            if (call.GetValue(prompt) is null == call.GetValue(prompts) is null)
+                throw new UsageException("Give either --prompt TEXT or --prompts FILE.");
+            var draws = call.GetValue(temperature) is not null || call.GetValue(topK) is not null || call.GetValue(topP) is not null || call.GetValue(seed) is not null;
+            if (draws && call.GetValue(greedy))
+                throw new UsageException("--greedy does not go together with --temperature, --top-k, --top-p or --seed.");
+            var dials = (call.GetValue(strength) ?? []).Select(ParseDial).GroupBy(dial => dial.Key).ToDictionary(group => group.Key, group => group.Last().Value);
+            var opened = call.OpenModel(model);
+            var set = call.GetValue(prompts) is { } path ? PromptFile.Read(path, call.GetValue(column)) : PromptSet.Of(call.GetValue(prompt)!);
+            var tokenizer = TokenizedPrompts.TokenizerOf(opened);
+            var tokens = TokenizedPrompts.Of(set, () => tokenizer);
+            using var decoder = Decoder.Open(opened, call.Session(threads, provider));
+            var options = new GenerationOptions
+            {
+                MaxNewTokens = call.GetValue(maxNew),
+                Sampling = draws ? new Sampling(call.GetValue(temperature) ?? 1, call.GetValue(topK) ?? 0, call.GetValue(topP) ?? 1, call.GetValue(seed) ?? 0) : null,
+                Dials = dials,
+            };
+            var asJson = call.GetValue(json);
+            var streams = !asJson && set.Count == 1;
+            var texts = decoder.Texts(tokenizer, tokens, options, call.GetValue(batch), streams ? Stream(terminal) : null, asJson || !streams ? terminal.Progress("generated", set.Count) : null, cancel);
+            if (asJson)
+                terminal.Json(texts.Select(text => new { text.Text, text.Completion.Ids, Finish = text.Completion.Finish.ToString().ToLowerInvariant() }));
+            else if (streams)
+                terminal.Out.WriteLine();
+            else
+                foreach (var (i, text) in texts.Index())
+                    terminal.Out.WriteLine($"[{i + 1}] {set[i].Text}|{text.Text}");
+            return Task.FromResult(ExitCodes.Done);
+        });
+        return command;
+    }
+
+    private static Action<int, string> Stream(Terminal terminal) => (_, text) =>
+    {
+        terminal.Out.Write(text);
+        terminal.Out.Flush();
+    };
+
+    private static KeyValuePair<string, float[]> ParseDial(string text)
+    {
+        var (label, number) = text.LastIndexOf('=') is >= 0 and var at ? (text[..at], text[(at + 1)..]) : ("", text);
+        return float.TryParse(number, NumberStyles.Float, CultureInfo.InvariantCulture, out var value) && float.IsFinite(value)
+            ? KeyValuePair.Create(Steering.DialOf(label), new[] { value })
+            : throw new UsageException($"--strength {text}: '{number}' is no finite number; a number, or LABEL=number, was expected.");
+    }
+}

@@ -1,0 +1,78 @@
+using System.CommandLine;
+using OnnxSteer.Onnx;
+using OnnxSteer.Onnx.Storage;
+using OnnxSteer.Ort;
+
+namespace OnnxSteer.Cli;
+
+/// <summary>Arguments and options that several commands share.</summary>
+internal static class Options
+{
+    public static Argument<string> Model() => new("MODEL")
+    {
+        Description = "A .onnx file, or a folder: the file that its genai_config.json names, else model.onnx, decoder_model.onnx, decoder_model_merged.onnx, else the only one.",
+    };
+
+    public static Option<bool> Json() => new("--json") { Description = "Print the result as JSON." };
+
+    public static Option<string> Out(string description) => new("--out") { Description = description, Required = true };
+
+    public static Option<string> Sites() => new("--sites")
+    {
+        Description = "A regular expression that must match a site's whole name or alias, or value:NAME.",
+        Required = true,
+    };
+
+    public static Option<string> Pooling() => Choice("--pooling", "How the tokens of a prompt become one sample.", "mean", "mean", "min", "max", "last");
+
+    public static Option<string?> Column() => new("--column") { Description = "The column of a .csv file, or key of a .jsonl row, that holds the text (default: text)." };
+
+    public static Option<int> MaxTokens() => Positive("--max-tokens", "Prompts are cut behind this many tokens; how many were cut is said.", 128);
+
+    public static Option<int> Batch(int value) => Positive("--batch", "Prompts in one call.", value);
+
+    public static Option<int> Threads() => Natural("--threads", "Threads inside an operator; 0 lets ONNX Runtime choose.", 0);
+
+    public static Option<string> Provider() => Choice("--provider", "Where models run. cuda and dml need another flavour of ONNX Runtime (OrtFlavor) and are untested: no such device was at hand.", "cpu", "cpu", "cuda", "dml");
+
+    public static Option<bool> Force(string description) => new("--force") { Description = description };
+
+    public static Option<string> Choice(string name, string description, string standard, params string[] values)
+    {
+        var option = new Option<string>(name) { Description = $"{description} One of {string.Join(", ", values)}.", DefaultValueFactory = _ => standard };
+        option.AcceptOnlyFromAmong(values);
+        return option;
+    }
+
+    public static Option<int> Positive(string name, string description, int standard) => AtLeast(1, name, description, standard);
+
+    public static Option<int> Natural(string name, string description, int standard) => AtLeast(0, name, description, standard);
+
+    public static SessionOptions Session(this ParseResult call, Option<int> threads, Option<string> provider) => new()
+    {
+        IntraOpThreads = call.GetValue(threads),
+        LogSeverity = LogSeverity.Error,
+        ExecutionProviders = call.GetValue(provider) switch
+        {
+            "cuda" => [ExecutionProvider.Cuda()],
+            "dml" => [ExecutionProvider.DirectML()],
+            _ => [],
+        },
+    };
+
+    public static Model OpenModel(this ParseResult call, Argument<string> model) => ModelFile.Open(call.GetRequiredValue(model));
+
+    public static T Parse<T>(this ParseResult call, Option<string> option) where T : struct, Enum => Enum.Parse<T>(call.GetRequiredValue(option), ignoreCase: true);
+
+    private static Option<int> AtLeast(int least, string name, string description, int standard)
+    {
+        var option = new Option<int>(name) { Description = description, DefaultValueFactory = _ => standard };
+        option.Validators.Add(result =>
+        {
+            if (result.Errors.Any() || result.GetValueOrDefault<int>() >= least)
+                return;
+            result.AddError($"{name} must be at least {least}; {result.GetValueOrDefault<int>()} was given.");
+        });
+        return option;
+    }
+}

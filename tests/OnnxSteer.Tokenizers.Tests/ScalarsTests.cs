@@ -1,0 +1,29 @@
+using System.Text.Json;
+using OnnxSteer.Fixtures;
+
+namespace OnnxSteer.Tokenizers.Tests;
+
+/// <summary>Character classes against those that the reference itself uses, over all of Unicode.</summary>
+public sealed class ScalarsTests
+{
+    [SharedFact]
+    public void NumbersAreTheReferences() => Same("numeric (Digits)", Scalars.IsNumeric);
+
+    [SharedFact]
+    public void WordCharactersAreTheReferences() => Same("word (Whitespace)", Scalars.IsWord);
+
+    [SharedFact]
+    public void WhitespaceIsTheReferences() =>
+        Same("whitespace (WhitespaceSplit)", scalar => scalar <= char.MaxValue && char.IsWhiteSpace((char)scalar));
+
+    private static void Same(string name, Func<int, bool> isMember)
+    {
+        var file = File.ReadAllText(Folders.InShared("golden", "tokenizers", "unicode_classes.json"));
+        var bounds = JsonDocument.Parse(file).RootElement.GetProperty("char").GetProperty(name).EnumerateArray().Select(bound => bound.GetInt32()).ToArray();
+        var expected = new SortedSet<int>();
+        for (var i = 0; i < bounds.Length; i += 2)
+            expected.UnionWith(Enumerable.Range(bounds[i], bounds[i + 1] - bounds[i] + 1));
+        var actual = Enumerable.Range(0, 0x110000).Where(scalar => scalar is < 0xD800 or > 0xDFFF && isMember(scalar));
+        Assert.Equal(expected, actual);
+    }
+}
