@@ -50,10 +50,10 @@ internal static class Exports
     {
         var (patch, taps) = SiteTaps.Whole(model, sites);
         var values = Run(model.Apply(patch), rows, [.. taps.SelectMany(tap => tap.Parts).Select(part => part.Output).Distinct()], dials);
-        return taps.ToDictionary(tap => tap.Site.Name, tap => Cut(values[tap.Parts[0].Output], tap.Parts[0].Place.At.Range, rows.Sum(row => 1) * rows.Max(row => row.Length)));
+        return taps.ToDictionary(tap => tap.Site.Name, tap => Cut(values[tap.Parts[0].Output], tap.Parts[0].Place.At.Range, rows.Count * rows.Max(row => row.Length)));
     }
 
-    private static float[] Cut(float[] values, AxisRange? range, int rows)
+    public static float[] Cut(float[] values, AxisRange? range, int rows)
     {
         if (range is not { } part)
             return values;

