@@ -2,6 +2,7 @@ using System.CommandLine;
 using OnnxSteer.Onnx;
 using OnnxSteer.Onnx.Storage;
 using OnnxSteer.Ort;
+using OnnxSteer.Running;
 
 namespace OnnxSteer.Cli;
 
@@ -37,7 +38,7 @@ internal static class Options
 
     public static Option<string?> Column() => new("--column") { Description = "The column of a .csv file, or key of a .jsonl row, that holds the text (default: text)." };
 
-    public static Option<int> MaxTokens() => Positive("--max-tokens", "Prompts are cut behind this many tokens; how many were cut is said.", 128);
+    public static Option<int> MaxTokens() => Positive("--max-tokens", "Prompts are cut behind this many tokens; how many were cut is said.", TokenizedPrompts.UsualLimit);
 
     public static Option<int> Batch(int value) => Positive("--batch", "Prompts in one call.", value);
 

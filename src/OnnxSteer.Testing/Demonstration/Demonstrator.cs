@@ -65,7 +65,11 @@ public static class Demonstrator
         var openings = PromptSet.Of(trait.Openings.Take(ShownTexts).Select(opening => opening.Text!));
         var tokens = TokenizedPrompts.Of(openings, () => tokenizer);
         var texts = strengths.Select(strength => decoder.Texts(tokenizer, tokens, new GenerationOptions { MaxNewTokens = NewTokens, Dials = Dial(strength) }, cancel: cancel)).ToList();
-        return [.. openings.Select((opening, i) => new SideBySide(opening.Text!, [.. texts.Select(column => column[i].Text)]))];
+        return [.. openings.Select((opening, i) => new SideBySide(opening.Text!, [.. texts.Select(column => Continuation(tokens.Rows[i], column[i].Completion.Ids))]))];
+
+        // Decoded with what stands before it: alone, a text loses its first space.
+        string Continuation(ImmutableArray<int> before, ImmutableArray<int> ids) =>
+            tokenizer.Decode(before.AddRange(ids).AsSpan())[tokenizer.Decode(before.AsSpan()).Length..];
     }
 
     private static ImmutableArray<Measurement> Measure(Decoder decoder, Tokenizer tokenizer, Trait trait, ImmutableArray<float> strengths, CancellationToken cancel)
