@@ -112,6 +112,6 @@ public sealed class Model
     /// <summary>Whether any graph has a value of that name.</summary>
     internal bool Knows(string name) => _names.Value.Contains(name);
 
-    internal ByteSource ExternalFile(string location) =>
-        _externalFiles.GetOrAdd(location, path => ByteSource.Open(ExternalData.Resolve(this, path)));
+    internal ByteSource ExternalFile(Tensor tensor) =>
+        _externalFiles.GetOrAdd(tensor.External!.Location, _ => ByteSource.Open(ExternalData.Resolve(this, tensor)));
 }
