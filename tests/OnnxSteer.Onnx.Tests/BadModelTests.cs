@@ -53,7 +53,8 @@ public class BadModelTests
         Assert.Contains("states no ir_version", Message(new ModelProto { Graph = new GraphProto() }.ToByteArray()), StringComparison.Ordinal);
         Assert.Contains("says it holds 1152921504606846975 bytes, but 1 are left", Message([0x3A, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x0F, 0]), StringComparison.Ordinal);
         Assert.Contains("longer than 10 bytes", Message([0x08, .. Enumerable.Repeat((byte)0xFF, 11)]), StringComparison.Ordinal);
-        Assert.Contains("not UTF-8", Message(new ModelProto { IrVersion = 9, Graph = new GraphProto() }.ToByteArray().Concat(new byte[] { 0x12, 1, 0xFF }).ToArray()), StringComparison.Ordinal);
+        Assert.Contains("a name that is not UTF-8", Message([8, 9, .. Delimited(7, Delimited(2, [0xFF]))]), StringComparison.Ordinal);
+        Assert.Equal("\uFFFD", Model.Parse((byte[])[8, 9, .. Delimited(7, []), .. Delimited(2, [0xFF])]).Producer);
 
         string Message(byte[] bytes)
         {
@@ -104,7 +105,11 @@ public class BadModelTests
         var bytes = Array.Empty<byte>();
         for (var i = 0; i < depth; i++)
             bytes = Delimited(4, Delimited(1, bytes));
-        AssertNesting([8, 9, .. Delimited(7, Delimited(11, [.. Delimited(1, "x"u8), .. Delimited(2, bytes)]))], isRead);
+        var input = Model.Parse((byte[])[8, 9, .. Delimited(7, Delimited(11, [.. Delimited(1, "x"u8), .. Delimited(2, bytes)]))]).Graph.Inputs[0];
+        if (isRead)
+            Assert.Null(input.Dims);
+        else
+            Assert.Contains("at byte", Assert.Throws<OnnxException>(() => input.Dims).Message, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -85,6 +85,9 @@ public class PatchRecordTests
         var model = Model.Parse(proto.ToByteArray());
         var patch = GraphPatch.Empty.With(new Remove("big", Graph.MainPath, Part.Node, 0));
         Assert.Empty(model.Apply(patch).Graph.Nodes);
+        proto.Graph.Node[0].DocString = new string('x', 15 << 20);
+        var fits = Model.Parse(proto.ToByteArray());
+        Assert.Equal(fits.Source.ToArray(), PatchRecord.Undo(fits.Apply(PatchTests.Titled(patch, "p"))).Source.ToArray());
         Assert.Contains("at most 16777216 can be kept", Assert.Throws<OnnxException>(() => model.Apply(PatchTests.Titled(patch, "p"))).Message, StringComparison.Ordinal);
     }
 

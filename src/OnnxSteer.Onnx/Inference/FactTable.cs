@@ -20,7 +20,8 @@ public sealed partial class FactTable
     public static FactTable Of(Graph graph, FactTable? outer = null)
     {
         var table = new FactTable(graph, outer);
-        for (var pass = 0; pass < MaxPasses && table.Pass(); pass++)
+        var isSorted = graph.Nodes.All(node => node.Inputs.All(name => !(graph.Producer(name)?.Index > node.Index)));
+        for (var pass = 0; pass < (isSorted ? 1 : MaxPasses) && table.Pass(); pass++)
         {
         }
         return table;
