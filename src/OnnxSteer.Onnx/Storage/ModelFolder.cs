@@ -52,7 +52,7 @@ public static class ModelFolder
         {
             Discard(staging, created);
             if (e is IOException or UnauthorizedAccessException)
-                throw new OnnxException($"{target}: the folder cannot be written: {e.Message} Nothing was changed.", e);
+                throw new OnnxException($"{target}: the folder cannot be written: {e.Message.TrimEnd('.')}. Nothing was changed.", e);
             throw;
         }
     }
