@@ -92,6 +92,7 @@ public sealed class FactTable
         "Cast" => Input(node, 0) with { DataType = (DataType)(node.Attribute("to")?.Int ?? 0) },
         "DequantizeLinear" => Input(node, 0) with { DataType = Input(node, 1).DataType },
         "QuantizeLinear" => Input(node, 0) with { DataType = node.Input(2) is { } zero ? this[zero].DataType : DataType.UInt8 },
+        "Split" => Input(node, 0) with { LastDim = null },
         "Reshape" => Reshape(node),
         "Transpose" => Transpose(node),
         "Identity" or "Dropout" or "Relu" or "Sigmoid" or "Tanh" or "Gelu" or "FastGelu" or "BiasGelu" or "QuickGelu" or "Erf" or "Sqrt" or "Neg" or "Abs"

@@ -44,8 +44,9 @@ internal sealed class ModuleScopes
     /// <summary>The module a node stands in, or null for a name that is no path.</summary>
     public static string? ScopeOf(Node node)
     {
-        var end = node.Name.LastIndexOf('/');
-        return end > 0 && node.Name[0] == '/' ? node.Name[1..end] : null;
+        var name = Inserted.NameOf(node);
+        var end = name.LastIndexOf('/');
+        return end > 0 && name[0] == '/' ? name[1..end] : null;
     }
 
     private static string Parent(string scope) => scope.LastIndexOf('/') is > 0 and var end ? scope[..end] : "";

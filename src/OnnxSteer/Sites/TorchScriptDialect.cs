@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using OnnxSteer.Onnx;
+using OnnxSteer.Onnx.Patching;
 
 namespace OnnxSteer;
 
@@ -13,9 +14,10 @@ internal static class TorchScriptDialect
 
     private static string? Recognise(Model model)
     {
-        var named = model.Graph.Nodes.Count(node => node.Name.StartsWith('/') && node.Output(0) is { } value && value.StartsWith(node.Name, StringComparison.Ordinal) && value.EndsWith("_output_0", StringComparison.Ordinal));
-        return 2 * named > model.Graph.Nodes.Length
-            ? $"{named} of {model.Graph.Nodes.Length} values are named after their node's module path; producer '{model.Producer}'"
+        var nodes = model.Graph.Nodes.Where(node => !Inserted.Is(node)).ToList();
+        var named = nodes.Count(node => node.Name.StartsWith('/') && node.Output(0) is { } value && IsNamedAfter(value, node.Name));
+        return 2 * named > nodes.Count
+            ? $"{named} of {nodes.Count} values are named after their node's module path; producer '{model.Producer}'"
             : null;
     }
 
@@ -36,20 +38,26 @@ internal static class TorchScriptDialect
         return builder.Build("model.");
     }
 
+    // A value that a patch took the place of has a number behind its name.
+    private static bool IsNamedAfter(string value, string node) =>
+        value.StartsWith(node, StringComparison.Ordinal) && value.AsSpan(node.Length) is var rest
+            && (rest is "_output_0" || rest.StartsWith($"_output_0{Names.Mark}", StringComparison.Ordinal));
+
     private static bool IsBlock(string scope) => char.IsAsciiDigit(scope[^1]) && scope[(scope.LastIndexOf('/') + 1)..].Contains('.', StringComparison.Ordinal);
 
     // The residual stream between attention and MLP: made in the block itself, added to by its last node. A norm's
     // cast to its own type may stand between.
     private static Node? ResidualBefore(ModuleScopes scopes, string block, Node last)
     {
-        if (!last.Is("Add"))
+        var sum = Inserted.Origin(scopes.Graph, last);
+        if (!sum.Is("Add"))
             return null;
-        foreach (var input in last.Inputs)
+        foreach (var input in sum.Inputs)
         {
             var maker = scopes.Graph.Producer(input);
             while (maker is { OpType: "Cast" or "Identity" } && maker.Input(0) is { } source)
                 maker = scopes.Graph.Producer(source);
-            if (maker is { OpType: "Add" } && ModuleScopes.ScopeOf(maker) == block)
+            if (maker is not null && Inserted.Origin(scopes.Graph, maker).Is("Add") && ModuleScopes.ScopeOf(maker) == block)
                 return maker;
         }
         return null;

@@ -51,7 +51,7 @@ internal sealed class Ops
     /// <summary>Adds a node with one output of the given name.</summary>
     public string Node(string hint, string op, string output, ReadOnlySpan<string> inputs, params ReadOnlySpan<AttributeProto> attributes)
     {
-        var node = new NodeProto { OpType = op, Name = $"{hint}/{op}{Names.Mark}{_names.Count}" };
+        var node = new NodeProto { OpType = op, Name = NodeName(hint, op) };
         foreach (var input in inputs)
             node.Input.Add(input);
         node.Output.Add(output);
@@ -79,7 +79,7 @@ internal sealed class Ops
     {
         if (sizes.Count == 1)
             return [value];
-        var node = new NodeProto { OpType = "Split", Name = $"{hint}/Split{Names.Mark}{_names.Count}", Input = { value }, Attribute = { Int("axis", 2) } };
+        var node = new NodeProto { OpType = "Split", Name = NodeName(hint, "Split"), Input = { value }, Attribute = { Int("axis", 2) } };
         if (Opset >= 13)
             node.Input.Add(Integers([.. sizes]));
         else
@@ -121,6 +121,17 @@ internal sealed class Ops
         foreach (var size in dims)
             tensor.Dims.Add(size);
         return tensor;
+    }
+
+    // ONNX Runtime refuses a model with two nodes of one name. The number of the patch comes first, so that patches on one
+    // place do not collide either.
+    private string NodeName(string hint, string op)
+    {
+        var stem = $"{hint}/{op}{Names.Mark}{PatchRecord.Count(_model) + 1}";
+        var name = stem;
+        for (var i = 2; _model.Graphs.Any(graph => graph.Nodes.Any(node => node.Name == name)) || !_names.Add(name); i++)
+            name = $"{stem}.{i}";
+        return name;
     }
 
     public static AttributeProto Int(string name, long value) =>
