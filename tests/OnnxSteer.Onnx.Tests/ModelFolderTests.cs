@@ -44,7 +44,7 @@ public sealed class ModelFolderTests : IDisposable
     {
         var model = Open();
         var patched = model.Apply(PatchTests.Titled(GraphPatch.Empty, "p"));
-        patched.SaveTo(_folder["new", "target"], new SaveOptions { Extra = new Dictionary<string, byte[]> { ["onnxsteer.json"] = [7], ["tokenizer.json"] = [8] } });
+        patched.SaveTo(_folder["new", "target"], new SaveOptions { Extra = new Dictionary<string, byte[]?> { ["onnxsteer.json"] = [7], ["tokenizer.json"] = [8] } });
         Assert.Equal([".hidden", "deep/more.bin", "deep/nested/note.txt", "empty.txt", "limit.bin", "model.onnx", "onnxsteer.json", "tokenizer.json", "weights.bin"], FilesIn("new", "target"));
         Assert.Equal(patched.Source.ToArray(), File.ReadAllBytes(_folder["new", "target", "model.onnx"]));
         Assert.Equal([4, 5, 6], File.ReadAllBytes(_folder["new", "target", "deep", "more.bin"]));
@@ -82,7 +82,7 @@ public sealed class ModelFolderTests : IDisposable
         Directory.Delete(_folder["linked"], recursive: true);
         AssertSourceUntouched();
         // What replaces a data file does not write through a link to it.
-        Open().SaveTo(_folder["linked"], new SaveOptions { Link = true, Extra = new Dictionary<string, byte[]> { ["weights.bin"] = [9, 9, 9] } });
+        Open().SaveTo(_folder["linked"], new SaveOptions { Link = true, Extra = new Dictionary<string, byte[]?> { ["weights.bin"] = [9, 9, 9] } });
         Assert.Equal([9, 9, 9], File.ReadAllBytes(_folder["linked", "weights.bin"]));
         Assert.Equal([1, 2, 3], File.ReadAllBytes(_folder["source", "weights.bin"]));
     }
@@ -176,7 +176,7 @@ public sealed class ModelFolderTests : IDisposable
         var full = Assert.Throws<OnnxException>(() => model.SaveTo(target, new SaveOptions { Force = true, Extra = new Interrupted(() => throw new IOException("No space left on device.")) }));
         Assert.Contains("No space left", full.Message, StringComparison.Ordinal);
         Assert.Throws<InvalidOperationException>(() => model.SaveTo(target, new SaveOptions { Force = true, Extra = new Interrupted(() => throw new InvalidOperationException()) }));
-        Assert.Contains("cannot be written", Assert.Throws<OnnxException>(() => model.SaveTo(target, new SaveOptions { Force = true, Extra = new Dictionary<string, byte[]> { ["model.onnx"] = [1] } })).Message, StringComparison.Ordinal);
+        Assert.Contains("cannot be written", Assert.Throws<OnnxException>(() => model.SaveTo(target, new SaveOptions { Force = true, Extra = new Dictionary<string, byte[]?> { ["model.onnx"] = [1] } })).Message, StringComparison.Ordinal);
         File.Delete(_folder["source", "weights.bin"]);
         Assert.Throws<OnnxException>(() => model.SaveTo(target, new SaveOptions { Force = true }));
         if (isThere)
@@ -240,25 +240,25 @@ public sealed class ModelFolderTests : IDisposable
     }
 
     /// <summary>Extra files in the midst of which something happens.</summary>
-    private sealed class Interrupted(Action action) : IReadOnlyDictionary<string, byte[]>
+    private sealed class Interrupted(Action action) : IReadOnlyDictionary<string, byte[]?>
     {
-        public byte[] this[string key] => [1];
+        public byte[]? this[string key] => [1];
 
         public IEnumerable<string> Keys => ["extra.json"];
 
-        public IEnumerable<byte[]> Values => [[1]];
+        public IEnumerable<byte[]?> Values => [[1]];
 
         public int Count => 1;
 
         public bool ContainsKey(string key) => key == "extra.json";
 
-        public bool TryGetValue(string key, out byte[] value)
+        public bool TryGetValue(string key, out byte[]? value)
         {
             value = [1];
             return ContainsKey(key);
         }
 
-        public IEnumerator<KeyValuePair<string, byte[]>> GetEnumerator()
+        public IEnumerator<KeyValuePair<string, byte[]?>> GetEnumerator()
         {
             yield return KeyValuePair.Create("extra.json", new byte[] { 1 });
             action();

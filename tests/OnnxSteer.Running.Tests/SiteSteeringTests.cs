@@ -16,7 +16,7 @@ public sealed class SiteSteeringTests
         {
             var data = new TheoryData<string, Mode>();
             foreach (var export in Exports.Names)
-                foreach (var mode in Enum.GetValues<Mode>())
+                foreach (var mode in export.EndsWith("optimum", StringComparison.Ordinal) ? [Mode.Live] : Enum.GetValues<Mode>())
                     data.Add(export, mode);
             return data;
         }
@@ -26,7 +26,7 @@ public sealed class SiteSteeringTests
     public void A_steered_site_is_the_transport_of_what_it_was_and_nothing_before_it_changes(string export, Kind kind)
     {
         var subject = Subject.Of(export);
-        foreach (var site in subject.Table.Sites)
+        foreach (var site in subject.SitesFor(kind))
         {
             // Both modes, at a strength of their own.
             var (mode, strength) = site.Order % 2 == 0 ? (Mode.Baked, 0.7f) : (Mode.Live, 1f);
@@ -57,7 +57,7 @@ public sealed class SiteSteeringTests
             Steered(site, transport, 1, before[site.Name], after[site.Name], _ => true);
             before = after;
         }
-        Assert.Equal(73, steered.Count);
+        Assert.Equal(63, steered.Count);
     }
 
     [SharedTheory, MemberData(nameof(GoldenActivationTests.All), MemberType = typeof(GoldenActivationTests))]

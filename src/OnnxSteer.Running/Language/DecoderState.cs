@@ -13,8 +13,8 @@ public sealed class DecoderState : IDisposable
     private readonly Decoder decoder;
     private readonly Dictionary<string, OrtValue> dials;
     private readonly Dictionary<string, OrtValue> past = [];
-    private readonly int[] counts;
-    private readonly int[] leading;
+    private int[] counts;
+    private int[] leading;
     private int columns;
 
     internal DecoderState(Decoder decoder, int rows, IReadOnlyDictionary<string, float[]>? dials)
@@ -30,6 +30,29 @@ public sealed class DecoderState : IDisposable
     /// <summary>Real tokens so far in a row.</summary>
     public int Count(int row) => counts[row];
 
+    /// <summary>Columns of the cache: the tokens of the longest row so far, or more where a shorter one went on.</summary>
+    public int Columns => columns;
+
+    /// <summary>Goes on with some of the rows alone, in the order given, and with no more columns of the cache than they need.</summary>
+    public void Keep(IReadOnlyList<int> rows)
+    {
+        foreach (var (name, value) in dials)
+            if (value.Length > 1)
+            {
+                dials[name] = OrtValue.FromMemory([.. rows.Select(row => value.Span<float>()[row])], rows.Count);
+                value.Dispose();
+            }
+        // On the left all rows end at the last column, on the right all begin at the first.
+        var isLeft = decoder.Signature.Padding == PaddingSide.Left;
+        var (start, end) = isLeft ? (rows.Min(row => leading[row]), columns) : (0, rows.Max(row => counts[row]));
+        foreach (var (name, value) in past)
+        {
+            past[name] = Part(value, rows, start, end);
+            value.Dispose();
+        }
+        (counts, leading, columns) = ([.. rows.Select(row => counts[row])], [.. rows.Select(row => leading[row] - start)], end - start);
+    }
+
     /// <summary>
     /// Runs the model on the next tokens of each row. The first batch may have rows of different lengths; later ones may not,
     /// unless the graph has no cache, where every call is a first one.
@@ -40,6 +63,8 @@ public sealed class DecoderState : IDisposable
     /// <returns>The values of <paramref name="outputs"/>; to be disposed.</returns>
     public IReadOnlyList<OrtValue> Run(TokenBatch batch, IReadOnlyList<string> outputs, CancellationToken cancel = default)
     {
+        if (past.Count > 0 && columns > 0 && Enumerable.Range(0, batch.Rows).Any(row => batch.Length(row) != batch.Columns))
+            throw new ArgumentException("Only the first call may have rows of different lengths.", nameof(batch));
         var (names, values) = (new List<string>(), new List<OrtValue>());
         using var owned = new Owned();
         Feed(decoder.Signature.InputIds, () => batch.Ids, batch.Columns);
@@ -77,8 +102,6 @@ public sealed class DecoderState : IDisposable
     {
         if (past.Count == 0)
             return;
-        if (columns > 0 && Enumerable.Range(0, batch.Rows).Any(row => batch.Length(row) != batch.Columns))
-            throw new ArgumentException("Only the first call may have rows of different lengths.", nameof(batch));
         for (var row = 0; row < batch.Rows; row++)
         {
             if (columns == 0)
@@ -135,6 +158,21 @@ public sealed class DecoderState : IDisposable
         if (heads is null || size is null)
             throw new OnnxException($"The cache input '{tensor.Past}' has shape [{string.Join(", ", input.Dimensions)}]; neither the graph nor a genai_config.json or config.json beside it says how many heads it has, or how large they are.");
         return OrtValue.Allocate(input.ElementType, rows, heads.Value, 0, size.Value);
+    }
+
+    // Rows and columns of a cache [rows, heads, columns, size].
+    private static OrtValue Part(OrtValue value, IReadOnlyList<int> rows, int start, int end)
+    {
+        var (heads, columns, size) = ((int)value.Shape[1], (int)value.Shape[2], (int)value.Shape[3]);
+        var part = OrtValue.Allocate(value.ElementType, rows.Count, heads, end - start, size);
+        if (part.Length == 0)
+            return part;
+        var from = value.Bytes();
+        var to = part.Bytes();
+        var column = from.Length / (int)(value.Shape[0] * heads * columns);
+        for (var i = 0; i < rows.Count * heads; i++)
+            from.Slice(((rows[i / heads] * heads + i % heads) * columns + start) * column, (end - start) * column).CopyTo(to[(i * (end - start) * column)..]);
+        return part;
     }
 
     private Ort.ValueInfo? Input(string name) => decoder.Session.Inputs.FirstOrDefault(input => input.Name == name);

@@ -60,24 +60,28 @@ public static class Generation
         var ids = prompts.Select(prompt => ImmutableArray.CreateBuilder<int>()).ToArray();
         var finish = new Finish?[prompts.Count];
         var randoms = prompts.Select((_, row) => options.Sampling?.RandomFor(firstRow + row)).ToArray();
-        IReadOnlyList<ImmutableArray<int>> next = prompts;
+        var rows = Enumerable.Range(0, prompts.Count).ToArray();
         for (var step = 0; step < options.MaxNewTokens && finish.Contains(null); step++)
         {
             cancel.ThrowIfCancellationRequested();
-            // Without a cache every call begins anew.
-            var rows = step > 0 && decoder.Signature.Cache.IsEmpty ? [.. prompts.Select((prompt, row) => prompt.AddRange(ids[row]))] : next;
-            var batch = new TokenBatch(rows, decoder.Signature.Padding, decoder.Config.PadId);
-            var tokens = new int[prompts.Count];
-            using (var logits = state.Run(batch, [logitsName], cancel)[0])
-                for (var row = 0; row < prompts.Count; row++)
-                {
-                    tokens[row] = finish[row] is null ? Choose(logits, batch, row, options.Sampling, randoms[row]) : decoder.Config.PadId;
-                    if (finish[row] is null)
-                        Accept(row, tokens[row]);
-                }
-            next = [.. tokens.Select(token => ImmutableArray.Create(token))];
+            // The cache grows with every call, for finished rows too; before it is full, they go.
+            if (state.Columns >= decoder.Config.ContextLength)
+            {
+                var going = Enumerable.Range(0, rows.Length).Where(i => finish[rows[i]] is null).ToArray();
+                state.Keep(going);
+                rows = [.. going.Select(i => rows[i])];
+            }
+            var batch = new TokenBatch([.. rows.Select(row => Next(row, step))], decoder.Signature.Padding, decoder.Config.PadId);
+            using var logits = state.Run(batch, [logitsName], cancel)[0];
+            for (var i = 0; i < rows.Length; i++)
+                if (finish[rows[i]] is null)
+                    Accept(rows[i], Choose(logits, batch, i, rows[i], options.Sampling, randoms[rows[i]]));
         }
         return [.. ids.Select((tokens, row) => new Completion(tokens.ToImmutable(), finish[row] ?? Finish.Length))];
+
+        // Without a cache every call begins anew.
+        ImmutableArray<int> Next(int row, int step) =>
+            step == 0 || decoder.Signature.Cache.IsEmpty ? prompts[row].AddRange(ids[row]) : [finish[row] is null ? ids[row][^1] : decoder.Config.PadId];
 
         void Accept(int row, int token)
         {
@@ -88,15 +92,16 @@ public static class Generation
         }
     }
 
-    private static int Choose(OrtValue logits, TokenBatch batch, int row, Sampling? sampling, Random? random)
+    private static int Choose(OrtValue logits, TokenBatch batch, int row, int prompt, Sampling? sampling, Random? random)
     {
         // Some graphs give the logits of the last token only.
         var shape = logits.Shape;
         var (columns, vocabulary) = ((int)shape[^2], (int)shape[^1]);
         var values = new float[vocabulary];
         logits.CopySingles(((long)row * columns + (columns == 1 ? 0 : batch.Last(row))) * vocabulary, values);
-        if (values.AsSpan().ContainsAnyExceptInRange(float.MinValue, float.MaxValue) && !values.Any(float.IsFinite))
-            throw new OnnxException($"The logits of row {row} hold no finite number; the strength is too high, or the model is damaged.");
+        // A logit of negative infinity forbids a token; the largest is NaN where any is.
+        if (TensorPrimitives.Max<float>(values) is var largest && !float.IsFinite(largest))
+            throw new OnnxException($"The largest logit behind prompt {prompt + 1} is {largest}, a finite number was expected: the strength is too high, or the model is damaged.");
         return sampling is null ? TensorPrimitives.IndexOfMax<float>(values) : sampling.Draw(values, random!);
     }
 

@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using OnnxSteer.Onnx;
 using OnnxSteer.Onnx.Inference;
+using OnnxSteer.Onnx.Patching;
 
 namespace OnnxSteer;
 
@@ -38,10 +39,10 @@ internal sealed class SiteBuilder(Graph graph, FactTable facts)
             })];
     }
 
-    // The name an exporter would have given: beside the norm's own output.
+    // The name an exporter would have given: beside the norm's own output, as that was called before any patch.
     private static string StemOf(Node node)
     {
-        var value = node.Outputs[0];
+        var value = node.Outputs[0].Split(Names.Mark)[0];
         return value.EndsWith("output_0", StringComparison.Ordinal) ? value[..^"output_0".Length] : $"{value}_";
     }
 }
