@@ -28,10 +28,6 @@ public sealed class ModelFolderTests : IDisposable
         Write(["source", "other.onnx.data"], [1]);
         Write(["source", "other.onnx_data_1"], [1]);
         Write(["source", "other.ORT"], [1]);
-        using (var big = File.Create(_folder["source", "big.bin"]))
-            big.SetLength((50 << 20) + 1);
-        using (var limit = File.Create(_folder["source", "limit.bin"]))
-            limit.SetLength(50 << 20);
         foreach (var file in Directory.GetFiles(_folder["source"], "*", SearchOption.AllDirectories))
             File.SetAttributes(file, File.GetAttributes(file) | FileAttributes.ReadOnly);
         _before = Snapshot.Of(_folder["source"]);
@@ -45,11 +41,10 @@ public sealed class ModelFolderTests : IDisposable
         var model = Open();
         var patched = model.Apply(PatchTests.Titled(GraphPatch.Empty, "p"));
         patched.SaveTo(_folder["new", "target"], new SaveOptions { Extra = new Dictionary<string, byte[]?> { ["onnxsteer.json"] = [7], ["tokenizer.json"] = [8] } });
-        Assert.Equal([".hidden", "deep/more.bin", "deep/nested/note.txt", "empty.txt", "limit.bin", "model.onnx", "onnxsteer.json", "tokenizer.json", "weights.bin"], FilesIn("new", "target"));
+        Assert.Equal([".hidden", "deep/more.bin", "deep/nested/note.txt", "empty.txt", "model.onnx", "onnxsteer.json", "tokenizer.json", "weights.bin"], FilesIn("new", "target"));
         Assert.Equal(patched.Source.ToArray(), File.ReadAllBytes(_folder["new", "target", "model.onnx"]));
         Assert.Equal([4, 5, 6], File.ReadAllBytes(_folder["new", "target", "deep", "more.bin"]));
         Assert.Equal([8], File.ReadAllBytes(_folder["new", "target", "tokenizer.json"]));
-        Assert.Equal(50 << 20, new FileInfo(_folder["new", "target", "limit.bin"]).Length);
         foreach (var file in FilesIn("new", "target"))
             Assert.False(File.GetAttributes(_folder["new", "target", file]).HasFlag(FileAttributes.ReadOnly), file);
         Assert.Equal(["target"], Directory.GetFileSystemEntries(_folder["new"]).Select(Path.GetFileName));
@@ -57,6 +52,17 @@ public sealed class ModelFolderTests : IDisposable
         Assert.Equal(model.Tensors.Select(tensor => tensor.ToBytes()), saved.Tensors.Select(tensor => tensor.ToBytes()));
         Assert.Equal(model.Source.ToArray(), PatchRecord.Undo(saved).Source.ToArray());
         AssertSourceUntouched();
+    }
+
+    [Fact]
+    public void Companions_have_at_most_50_megabytes()
+    {
+        foreach (var (name, length) in new[] { ("big.bin", (50 << 20) + 1), ("limit.bin", 50 << 20) })
+            using (var file = File.Create(_folder["source", name]))
+                file.SetLength(length);
+        Open().SaveTo(_folder["target"]);
+        Assert.False(File.Exists(_folder["target", "big.bin"]));
+        Assert.Equal(50 << 20, new FileInfo(_folder["target", "limit.bin"]).Length);
     }
 
     [Theory]
@@ -177,6 +183,7 @@ public sealed class ModelFolderTests : IDisposable
         Assert.Contains("No space left", full.Message, StringComparison.Ordinal);
         Assert.Throws<InvalidOperationException>(() => model.SaveTo(target, new SaveOptions { Force = true, Extra = new Interrupted(() => throw new InvalidOperationException()) }));
         Assert.Contains("cannot be written", Assert.Throws<OnnxException>(() => model.SaveTo(target, new SaveOptions { Force = true, Extra = new Dictionary<string, byte[]?> { ["model.onnx"] = [1] } })).Message, StringComparison.Ordinal);
+        Assert.Contains("must lie in its folder", Assert.Throws<OnnxException>(() => model.SaveTo(target, new SaveOptions { Force = true, Extra = new Dictionary<string, byte[]?> { ["../up.json"] = [1] } })).Message, StringComparison.Ordinal);
         File.Delete(_folder["source", "weights.bin"]);
         Assert.Throws<OnnxException>(() => model.SaveTo(target, new SaveOptions { Force = true }));
         if (isThere)
