@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Globalization;
 using OnnxSteer.Onnx;
 using OnnxSteer.Onnx.Storage;
 using OnnxSteer.Ort;
@@ -58,6 +59,19 @@ internal static class Options
     public static Option<int> Positive(string name, string description, int standard) => AtLeast(1, name, description, standard);
 
     public static Option<int> Natural(string name, string description, int standard) => AtLeast(0, name, description, standard);
+
+    /// <summary>A finite number with a point, whatever the machine's language.</summary>
+    public static Option<float?> Number(string name, string description) => new(name)
+    {
+        Description = description,
+        CustomParser = result =>
+        {
+            if (float.TryParse(result.Tokens[0].Value, NumberStyles.Float, CultureInfo.InvariantCulture, out var number) && float.IsFinite(number))
+                return number;
+            result.AddError($"{name} takes a finite number, such as 0.5; '{result.Tokens[0].Value}' was given.");
+            return null;
+        },
+    };
 
     public static SessionOptions Session(this ParseResult call, Option<int> threads, Option<string> provider) => new()
     {

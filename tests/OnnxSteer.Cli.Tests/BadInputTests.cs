@@ -87,6 +87,7 @@ public sealed class BadInputTests
         Fit("matches none of the 63 sites", "self_attn", prompts);
         Fit("'model.layers.0.self_attn.o_proj'", @"model\.layers\.0\.self_attn\.o_prj", prompts);
         Fit("no regular expression", "(", prompts);
+        Fit("no regular expression", "zzz)|(?:model.norm", prompts);
         Fit("no value 'nowhere'", "value:nowhere", prompts);
         Fit("empty.txt", ".*o_proj", folder["empty.txt"]);
         Fit("absent.txt", ".*o_proj", folder["absent.txt"]);
@@ -117,6 +118,32 @@ public sealed class BadInputTests
         Refused(folder, "lies inside it", "patch", model, "--map", map, "--force", "--out", folder.Path);
         Cli.Done("patch", model, "--map", map, "--force", "--out", folder["full"]);
         Assert.True(File.Exists(folder["full", "model.onnx"]));
+    }
+
+    [Fact]
+    public void Results_are_not_written_over_what_they_are_made_of()
+    {
+        using var folder = new TemporaryFolder();
+        var (prompts, model) = (Cli.Prompts(folder, "p.txt", "dog"), folder["model"]);
+        CopyFolder(Cli.Genai, model);
+        File.CreateSymbolicLink(folder["link"], prompts);
+        foreach (var output in new[] { prompts, folder["link"], Path.Combine(model, "model.onnx"), Path.Combine(model, "model.onnx.data"), Path.Combine(model, "tokenizer.json") })
+        {
+            Refused(folder, "never written to", "capture", model, "--prompts", prompts, "--sites", "model.norm", "--out", output);
+            Refused(folder, "never written to", "fit", model, "--source", prompts, "--target", prompts, "--sites", "model.norm", "--out", output);
+            Refused(folder, "never written to", "run", model, "--inputs", prompts, "--outputs", output);
+        }
+    }
+
+    [Fact]
+    public void Token_ids_that_the_model_does_not_know_and_prompts_beyond_its_context()
+    {
+        using var folder = new TemporaryFolder();
+        File.WriteAllText(folder["ids.jsonl"], "{\"ids\": [1, 5]}\n{\"ids\": [1, 512]}\n");
+        File.WriteAllText(folder["long.jsonl"], $"{{\"ids\": [{string.Join(',', Enumerable.Repeat(5, 513))}]}}\n");
+        Refused(folder, "Prompt 2 has the token id 512", "capture", Cli.Genai, "--prompts", folder["ids.jsonl"], "--sites", "model.norm", "--out", folder["a.safetensors"]);
+        Refused(folder, "Prompt 2 has the token id 512", "generate", Cli.Genai, "--prompts", folder["ids.jsonl"]);
+        Refused(folder, "Prompt 1 has 513 tokens", "capture", Cli.Genai, "--prompts", folder["long.jsonl"], "--max-tokens", "2000", "--sites", "model.norm", "--out", folder["a.safetensors"]);
     }
 
     [Fact]

@@ -176,6 +176,9 @@ public sealed class ContractTests
     [InlineData("generate", "M", "--prompt", "a", "--strength", "much")]
     [InlineData("patch", "M", "--map", "x", "--out", "y", "--mode", "melted")]
     [InlineData("patch", "M", "--map", "x", "--out", "y", "--strength", "strong")]
+    [InlineData("patch", "M", "--map", "x", "--out", "y", "--strength", "1,5")]
+    [InlineData("patch", "M", "--map", "x", "--out", "y", "--strength", "nan")]
+    [InlineData("generate", "M", "--prompt", "a", "--temperature", "0,7")]
     [InlineData("")]
     public void Wrong_usage_ends_with_2(params string[] args)
     {

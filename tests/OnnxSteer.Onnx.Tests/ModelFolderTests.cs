@@ -267,7 +267,7 @@ public sealed class ModelFolderTests : IDisposable
 
         public IEnumerator<KeyValuePair<string, byte[]?>> GetEnumerator()
         {
-            yield return KeyValuePair.Create("extra.json", new byte[] { 1 });
+            yield return KeyValuePair.Create<string, byte[]?>("extra.json", [1]);
             action();
         }
 

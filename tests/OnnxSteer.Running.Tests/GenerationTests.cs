@@ -100,7 +100,7 @@ public sealed class GenerationTests
         for (var row = 0; row < prompts.Length; row++)
             Assert.Equal(Ids(runner.Decoder.Generate([prompts[row]], options))[0], completions[row].Ids.ToArray());
         foreach (var length in new[] { 512, 600 })
-            Assert.Contains($"has {length} tokens; the model's context holds 512", Assert.Throws<OnnxException>(() => runner.Decoder.Generate([prompts[1], Long(length)], options)).Message, StringComparison.Ordinal);
+            Assert.Contains($"has {length} tokens; at most 511 fit the model's context", Assert.Throws<OnnxException>(() => runner.Decoder.Generate([prompts[1], Long(length)], options)).Message, StringComparison.Ordinal);
     }
 
     [SharedTheory, MemberData(nameof(All))]

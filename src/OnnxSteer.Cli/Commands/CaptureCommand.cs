@@ -1,4 +1,5 @@
 using System.CommandLine;
+using OnnxSteer.Onnx.Storage;
 using OnnxSteer.Running;
 
 namespace OnnxSteer.Cli.Commands;
@@ -18,6 +19,7 @@ internal static class CaptureCommand
         {
             var opened = call.OpenModel(model);
             var chosen = SiteTable.Of(opened).Matching(call.GetRequiredValue(sites));
+            OutputFile.Check(call.GetRequiredValue(output), opened, call.GetRequiredValue(prompts));
             var (set, tokens) = Work.Read(terminal, opened, call.GetRequiredValue(prompts), call.GetValue(column), call.GetValue(maxTokens));
             var options = new CaptureOptions { Pooling = call.Parse<Pooling>(pooling), BatchSize = call.GetValue(batch), Session = call.Session(threads, provider) };
             var activations = Capture.Run(opened, chosen, set, tokens, options, terminal.Progress("captured", set.Count), cancel);

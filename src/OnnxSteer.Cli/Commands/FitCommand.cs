@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Globalization;
+using OnnxSteer.Onnx.Storage;
 using OnnxSteer.Running;
 using Spectre.Console;
 
@@ -23,6 +24,7 @@ internal static class FitCommand
         {
             var opened = call.OpenModel(model);
             var chosen = SiteTable.Of(opened).Matching(call.GetRequiredValue(sites));
+            OutputFile.Check(call.GetRequiredValue(output), opened, call.GetRequiredValue(source), call.GetRequiredValue(target));
             var limits = call.GetValue(band) is { } text ? Band.Parse(text) : null;
             var options = new CaptureOptions { Pooling = call.Parse<Pooling>(pooling), BatchSize = call.GetValue(batch), Session = call.Session(threads, provider) };
             ActivationSet Side(Option<string> option)

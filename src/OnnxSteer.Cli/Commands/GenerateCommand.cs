@@ -14,9 +14,9 @@ internal static class GenerateCommand
         var prompts = new Option<string?>("--prompts") { Description = "A .txt, .jsonl or .csv file of texts to continue." };
         var maxNew = Options.Positive("--max-new", "At most so many new tokens.", 64);
         var greedy = new Option<bool>("--greedy") { Description = "Take the likeliest token each time (the default, unless a sampling option is given)." };
-        var temperature = new Option<float?>("--temperature") { Description = "Draw tokens; above 1 more evenly, below 1 less (default 1)." };
+        var temperature = Options.Number("--temperature", "Draw tokens; above 1 more evenly, below 1 less (default 1).");
         var topK = new Option<int?>("--top-k") { Description = "Draw among so many of the likeliest tokens only." };
-        var topP = new Option<float?>("--top-p") { Description = "Draw among the likeliest tokens that together have this probability." };
+        var topP = Options.Number("--top-p", "Draw among the likeliest tokens that together have this probability.");
         var seed = new Option<int?>("--seed") { Description = "Seed of the draws (default 0)." };
         var strength = new Option<string[]>("--strength") { Description = "The dial of a live patch: a number, or LABEL=number for the dial of that label; may be given several times." };
         var command = new Command("generate", "Continues prompts with a model. A single text is printed as it comes.")

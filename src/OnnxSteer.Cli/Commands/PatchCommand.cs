@@ -11,7 +11,7 @@ internal static class PatchCommand
     {
         var (model, output, json) = (Options.Model(), Options.Out("The folder to write: the model, its data, and every non-model file of its folder up to 50 MB."), Options.Json());
         var map = new Option<string>("--map") { Description = "The map file.", Required = true };
-        var strength = new Option<float>("--strength") { Description = "How far activations are moved: 0 not at all, 1 as fitted; any finite number. In live mode the default of the dial.", DefaultValueFactory = _ => 1 };
+        var strength = Options.Number("--strength", "How far activations are moved: 0 not at all, 1 as fitted; any finite number. In live mode the default of the dial (default 1).");
         var mode = Options.Choice("--mode", "baked: constant nodes of that strength; live: the strength is an optional input, onnxsteer.strength, one value or one per batch row.", "baked", "baked", "live");
         var positions = Options.Choice("--positions", "Which tokens: all; prompt (calls of several tokens); generated (calls of one); last (the last real token of each row in each call).", "all", "all", "prompt", "generated", "last");
         var label = new Option<string?>("--label") { Description = "The dial's name behind onnxsteer.strength., where a graph has several (default: the map's own label)." };
@@ -29,7 +29,7 @@ internal static class PatchCommand
             var patch = Steering.Patch(opened, loaded, new SteeringOptions
             {
                 Mode = call.Parse<Mode>(mode),
-                Strength = call.GetValue(strength),
+                Strength = call.GetValue(strength) ?? 1,
                 Positions = call.Parse<Positions>(positions),
                 Label = call.GetValue(label),
                 Force = call.GetValue(force),

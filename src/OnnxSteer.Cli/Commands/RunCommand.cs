@@ -1,4 +1,5 @@
 using System.CommandLine;
+using OnnxSteer.Onnx.Storage;
 using OnnxSteer.Running;
 
 namespace OnnxSteer.Cli.Commands;
@@ -16,6 +17,7 @@ internal static class RunCommand
         command.SetAction((call, cancel) =>
         {
             var opened = call.OpenModel(model);
+            OutputFile.Check(call.GetRequiredValue(outputs), opened, call.GetRequiredValue(inputs));
             var table = SiteTable.Of(opened);
             var sites = (call.GetValue(tap) ?? []).SelectMany(pattern => table.Matching(pattern)).DistinctBy(site => site.Name);
             var written = BareRun.Run(opened, call.GetRequiredValue(inputs), call.GetRequiredValue(outputs), [.. sites], call.Session(threads, provider), cancel);

@@ -49,6 +49,7 @@ public static class Capture
         Model model, ImmutableArray<Site> sites, IReadOnlyList<ImmutableArray<int>> prompts, CaptureOptions options, IProgress<int>? progress = null,
         CancellationToken cancel = default)
     {
+        TokenizedPrompts.Check(prompts, model.Graph.Info(DecoderSignature.Of(model).Logits ?? "")?.Dims is [.., { } size] ? size : null, DecoderConfig.Of(model).ContextLength);
         var (pruned, taps) = SiteTaps.Pooled(model, sites, options.Pooling);
         using var decoder = Decoder.Open(pruned, DecoderSignature.Of(model), options.Session);
         var values = sites.Select(site => new float[prompts.Count * site.Channels]).ToArray();

@@ -109,15 +109,7 @@ public static class Generation
     {
         if (options.Sampling is { } sampling && (!(sampling.Temperature > 0) || !(sampling.TopP > 0) || sampling.TopP > 1 || sampling.TopK < 0))
             throw new OnnxException($"The sampling options {sampling} are out of range: a temperature above 0, top-p above 0 and up to 1, and top-k of 0 or more were expected.");
-        var vocabulary = decoder.Session.Outputs.First(output => output.Name == decoder.Signature.Logits).Dimensions is [.., { Size: { } size }] ? size : long.MaxValue;
-        for (var row = 0; row < prompts.Count; row++)
-        {
-            if (prompts[row].IsEmpty)
-                throw new OnnxException($"Prompt {row + 1} has no tokens; the model needs at least one to go on from.");
-            if (prompts[row].Length >= decoder.Config.ContextLength)
-                throw new OnnxException($"Prompt {row + 1} has {prompts[row].Length} tokens; the model's context holds {decoder.Config.ContextLength} in all. Shorten it.");
-            if (prompts[row].FirstOrDefault(id => id < 0 || id >= vocabulary, -1) is var bad && prompts[row].Any(id => id < 0 || id >= vocabulary))
-                throw new OnnxException($"Prompt {row + 1} has the token id {bad}; ids from 0 to {vocabulary - 1} were expected. The tokenizer does not belong to the model.");
-        }
+        var vocabulary = decoder.Session.Outputs.First(output => output.Name == decoder.Signature.Logits).Dimensions is [.., { Size: { } size }] ? size : (long?)null;
+        TokenizedPrompts.Check(prompts, vocabulary, decoder.Config.ContextLength - 1);
     }
 }

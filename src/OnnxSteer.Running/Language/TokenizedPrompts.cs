@@ -33,6 +33,25 @@ public sealed record TokenizedPrompts(ImmutableArray<ImmutableArray<int>> Rows, 
         return new TokenizedPrompts(rows.MoveToImmutable(), truncated);
     }
 
+    /// <summary>Makes sure that a model can take rows of token ids.</summary>
+    /// <param name="rows">The rows.</param>
+    /// <param name="vocabulary">How many tokens the model knows; null where unknown.</param>
+    /// <param name="longest">How many tokens a row may have; null where unknown.</param>
+    /// <exception cref="OnnxException">A row is empty or too long, or holds an id that the model does not know.</exception>
+    internal static void Check(IReadOnlyList<ImmutableArray<int>> rows, long? vocabulary, int? longest)
+    {
+        foreach (var (i, row) in rows.Index())
+        {
+            if (row.IsEmpty)
+                throw new OnnxException($"Prompt {i + 1} has no tokens; the model needs at least one.");
+            if (row.Length > longest)
+                throw new OnnxException($"Prompt {i + 1} has {row.Length} tokens; at most {longest} fit the model's context here. Shorten it.");
+            foreach (var id in row)
+                if (id < 0 || id >= vocabulary)
+                    throw new OnnxException($"Prompt {i + 1} has the token id {id}; ids from 0 to {vocabulary - 1} were expected. The tokenizer does not belong to the model.");
+        }
+    }
+
     /// <summary>The tokenizer of a model: <c>tokenizer.json</c> in its folder, else in the parent folder.</summary>
     /// <exception cref="TokenizerException">There is none, or it is not readable.</exception>
     public static Tokenizer TokenizerOf(Model model) => Tokenizer.Load(model.Folder ?? ".");

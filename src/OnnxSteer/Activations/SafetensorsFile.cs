@@ -139,6 +139,9 @@ public sealed class SafetensorsFile : IDisposable
     {
         try
         {
+            // A pipe has no length either, and opening one may wait for ever.
+            if (new FileInfo(path) is { Exists: true, Length: 0 })
+                throw new OnnxException($"'{path}' is empty, or no regular file; a safetensors file was expected.");
             return File.OpenHandle(path, share: FileShare.Read | FileShare.Delete);
         }
         catch (Exception cause) when (cause is IOException or UnauthorizedAccessException)

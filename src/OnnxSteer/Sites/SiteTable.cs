@@ -55,7 +55,9 @@ public sealed class SiteTable
         Regex regex;
         try
         {
-            regex = new Regex($"^(?:{pattern})$", RegexOptions.CultureInvariant, PatternTimeout);
+            // On its own first: a pattern must not close the group around it.
+            _ = new Regex(pattern, RegexOptions.CultureInvariant, PatternTimeout);
+            regex = new Regex($@"\A(?:{pattern})\z", RegexOptions.CultureInvariant, PatternTimeout);
         }
         catch (ArgumentException e)
         {
