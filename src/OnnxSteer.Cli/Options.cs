@@ -2,16 +2,27 @@ using System.CommandLine;
 using OnnxSteer.Onnx;
 using OnnxSteer.Onnx.Storage;
 using OnnxSteer.Ort;
+using OnnxSteer.Running;
 
 namespace OnnxSteer.Cli;
 
 /// <summary>Arguments and options that several commands share.</summary>
 internal static class Options
 {
-    public static Argument<string> Model() => new("MODEL")
+    public static Argument<string> Model()
     {
-        Description = "A .onnx file, or a folder: the file that its genai_config.json names, else model.onnx, decoder_model.onnx, decoder_model_merged.onnx, else the only one.",
-    };
+        var model = new Argument<string>("MODEL")
+        {
+            Description = "A .onnx file, or a folder: the file that its genai_config.json names, else model.onnx, decoder_model.onnx, decoder_model_merged.onnx, else the only one.",
+        };
+        // What looks like an option is taken for the model where that is missing.
+        model.Validators.Add(result =>
+        {
+            if (result.Tokens.FirstOrDefault(token => token.Value.StartsWith("--", StringComparison.Ordinal)) is { } option)
+                result.AddError($"'{option.Value}' is no option of this command.");
+        });
+        return model;
+    }
 
     public static Option<bool> Json() => new("--json") { Description = "Print the result as JSON." };
 
@@ -27,7 +38,7 @@ internal static class Options
 
     public static Option<string?> Column() => new("--column") { Description = "The column of a .csv file, or key of a .jsonl row, that holds the text (default: text)." };
 
-    public static Option<int> MaxTokens() => Positive("--max-tokens", "Prompts are cut behind this many tokens; how many were cut is said.", 128);
+    public static Option<int> MaxTokens() => Positive("--max-tokens", "Prompts are cut behind this many tokens; how many were cut is said.", TokenizedPrompts.UsualLimit);
 
     public static Option<int> Batch(int value) => Positive("--batch", "Prompts in one call.", value);
 

@@ -7,13 +7,18 @@ namespace OnnxSteer.Onnx;
 /// <summary>A graph input, output or annotated value (ValueInfoProto).</summary>
 public sealed class ValueInfo
 {
-    internal ValueInfo(WireField field, string name, TypeProto? type) => (Field, Name, Type) = (field, name, type);
+    private readonly Model? _model;
+    private ValueInfoProto? _proto;
+
+    /// <summary>An annotation, or, without a model, a bare name.</summary>
+    internal ValueInfo(Model? model, WireField field, string name) => (_model, Field, Name) = (model, field, name);
 
     /// <summary>The value's name.</summary>
     public string Name { get; }
 
-    /// <summary>Its type, where the model states one.</summary>
-    public TypeProto? Type { get; }
+    /// <summary>Its type, where the model states one. It is read when it is first asked for: big graphs annotate every value.</summary>
+    /// <exception cref="OnnxException">It is not readable.</exception>
+    public TypeProto? Type => (_proto ??= _model?.Message(ValueInfoProto.Parser, Field))?.Type;
 
     /// <summary>Element type of a tensor; undefined for anything else.</summary>
     public DataType DataType => (DataType)(Type?.TensorType?.ElemType ?? 0);

@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Collections.Immutable;
+using Google.Protobuf;
 using OnnxSteer.Onnx.Patching;
 using OnnxSteer.Onnx.Storage;
 using OnnxSteer.Onnx.Wire;
@@ -24,6 +25,8 @@ public sealed record OpsetImport(string Domain, long Version)
 /// </summary>
 public sealed class Model
 {
+    private const int MaxMessageBytes = 1 << 24;
+
     private readonly ConcurrentDictionary<string, ByteSource> _externalFiles = new();
     private readonly Lazy<Dictionary<string, Graph>> _graphsByPath;
     private readonly Lazy<HashSet<string>> _names;
@@ -112,9 +115,24 @@ public sealed class Model
         Graphs.SelectMany(graph => graph.Initializers.Concat(graph.OtherTensors)
             .Concat(graph.Nodes.SelectMany(node => node.Attributes).SelectMany(attribute => attribute.Tensors)));
 
+    /// <summary>The small message of a field.</summary>
+    internal T Message<T>(MessageParser<T> parser, WireField field) where T : IMessage<T>
+    {
+        if (field.Length > MaxMessageBytes)
+            throw new OnnxException($"{Source.Name}: a description at byte {field.Start} has {field.Length} bytes; at most {MaxMessageBytes} were expected.");
+        try
+        {
+            return parser.ParseFrom(Source.ToArray(field.Body, field.Length));
+        }
+        catch (InvalidProtocolBufferException e)
+        {
+            throw new OnnxException($"{Source.Name}: not a readable ONNX model: a message that does not parse ({e.Message}), at byte {field.Start} of {Source.Length}.", e);
+        }
+    }
+
     /// <summary>Whether any graph has a value of that name.</summary>
     internal bool Knows(string name) => _names.Value.Contains(name);
 
-    internal ByteSource ExternalFile(string location) =>
-        _externalFiles.GetOrAdd(location, path => ByteSource.Open(ExternalData.Resolve(this, path)));
+    internal ByteSource ExternalFile(Tensor tensor) =>
+        _externalFiles.GetOrAdd(tensor.External!.Location, _ => ByteSource.Open(ExternalData.Resolve(this, tensor)));
 }

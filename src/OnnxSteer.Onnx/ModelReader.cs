@@ -1,6 +1,5 @@
 using System.Collections.Immutable;
 using System.Globalization;
-using Google.Protobuf;
 using OnnxSteer.Onnx.Protobuf;
 using OnnxSteer.Onnx.Wire;
 
@@ -81,7 +80,7 @@ internal sealed class ModelReader(Model model)
                         nodes.Add(new Frame(frame, field));
                         break;
                     case { Number: 2, Type: WireType.Length }:
-                        graph.Name = _cursor.Text(field);
+                        graph.Name = _cursor.Name(field);
                         break;
                     case { Number: 5, Type: WireType.Length }:
                         initializers.Add(Inside(field, () => ReadTensor([field])));
@@ -120,13 +119,13 @@ internal sealed class ModelReader(Model model)
             switch (field)
             {
                 case { Number: 1, Type: WireType.Length }:
-                    name = _cursor.Text(field);
+                    name = _cursor.Name(field);
                     break;
                 case { Number: 4, Type: WireType.Length }:
-                    inputs.Add(new ValueInfo(field, _cursor.Text(field), null));
+                    inputs.Add(new ValueInfo(null, field, _cursor.Name(field)));
                     break;
                 case { Number: 5, Type: WireType.Length }:
-                    outputs.Add(new ValueInfo(field, _cursor.Text(field), null));
+                    outputs.Add(new ValueInfo(null, field, _cursor.Name(field)));
                     break;
                 case { Number: 7, Type: WireType.Length }:
                     nodes.Add(new Frame(frame, field));
@@ -135,7 +134,7 @@ internal sealed class ModelReader(Model model)
                     opsets.Add(Import(field));
                     break;
                 case { Number: 10, Type: WireType.Length }:
-                    domain = _cursor.Text(field);
+                    domain = _cursor.Name(field);
                     break;
                 case { Number: 11, Type: WireType.Length }:
                     defaults.Add(new Frame(frame, field));
@@ -144,7 +143,7 @@ internal sealed class ModelReader(Model model)
                     infos.Add(ReadInfo(field));
                     break;
                 case { Number: 13, Type: WireType.Length }:
-                    overload = _cursor.Text(field);
+                    overload = _cursor.Name(field);
                     break;
             }
         var path = NewPath($"function/{domain}:{name}{(overload.Length > 0 ? $":{overload}" : "")}");
@@ -182,25 +181,25 @@ internal sealed class ModelReader(Model model)
             switch (field.Number)
             {
                 case 1:
-                    inputs.Add(_cursor.Text(field));
+                    inputs.Add(_cursor.Name(field));
                     break;
                 case 2:
-                    outputs.Add(_cursor.Text(field));
+                    outputs.Add(_cursor.Name(field));
                     break;
                 case 3:
-                    node.Name = _cursor.Text(field);
+                    node.Name = _cursor.Name(field);
                     break;
                 case 4:
-                    node.OpType = _cursor.Text(field);
+                    node.OpType = _cursor.Name(field);
                     break;
                 case 5:
                     attributes.Add(field);
                     break;
                 case 7:
-                    node.Domain = _cursor.Text(field);
+                    node.Domain = _cursor.Name(field);
                     break;
                 case 8:
-                    node.Overload = _cursor.Text(field);
+                    node.Overload = _cursor.Name(field);
                     break;
                 case 9:
                     node.Metadata = node.Metadata.Add(Entry(field));
@@ -223,7 +222,7 @@ internal sealed class ModelReader(Model model)
             switch (field)
             {
                 case { Number: 1, Type: WireType.Length }:
-                    name = _cursor.Text(field);
+                    name = _cursor.Name(field);
                     break;
                 case { Number: 5, Type: WireType.Length }:
                     tensorPieces = tensorPieces.Add(field);
@@ -286,7 +285,7 @@ internal sealed class ModelReader(Model model)
                         type = (DataType)field.Value;
                         break;
                     case { Number: 8, Type: WireType.Length }:
-                        name = _cursor.Text(field);
+                        name = _cursor.Name(field);
                         break;
                     case { Number: 9, Type: WireType.Length }:
                         raw = field;
@@ -331,44 +330,38 @@ internal sealed class ModelReader(Model model)
         return pieces.IsEmpty ? [] : indices.IsEmpty ? [ReadTensor(values)] : [ReadTensor(values), ReadTensor(indices)];
     }
 
-    private ValueInfo ReadInfo(WireField field)
+    private ValueInfo ReadInfo(WireField info) => Inside(info, () =>
     {
-        var proto = Message(ValueInfoProto.Parser, field);
-        return new ValueInfo(field, proto.Name, proto.Type);
-    }
+        var name = "";
+        _cursor.Enter(info.Body);
+        while (_cursor.Next(info.End, out var field))
+            if (field.Is(1, WireType.Length))
+                name = _cursor.Name(field);
+        return new ValueInfo(model, info, name);
+    });
 
     private OpsetImport Import(WireField field)
     {
-        var import = Message(OperatorSetIdProto.Parser, field);
+        var import = model.Message(OperatorSetIdProto.Parser, field);
         return new OpsetImport(import.Domain, import.Version);
     }
 
-    private KeyValuePair<string, string> Entry(WireField field)
+    private KeyValuePair<string, string> Entry(WireField entry) => Inside(entry, () =>
     {
-        var entry = Message(StringStringEntryProto.Parser, field);
-        return KeyValuePair.Create(entry.Key, entry.Value);
-    }
+        var (key, value) = ("", "");
+        _cursor.Enter(entry.Body);
+        while (_cursor.Next(entry.End, out var field))
+            if (field.Is(1, WireType.Length))
+                key = _cursor.Text(field);
+            else if (field.Is(2, WireType.Length))
+                value = _cursor.Text(field);
+        return KeyValuePair.Create(key, value);
+    });
 
     private T Inside<T>(WireField field, Func<T> read)
     {
         var result = read();
         _cursor.Enter(field.End);
         return result;
-    }
-
-    private T Message<T>(MessageParser<T> parser, WireField field) where T : IMessage<T>
-    {
-        if (field.Length > 1 << 26)
-            throw _cursor.Broken(field.Start, $"a description of {field.Length} bytes; the largest allowed is {1 << 26}");
-        var bytes = new byte[field.Length];
-        _cursor.Read(field.Body, bytes);
-        try
-        {
-            return parser.ParseFrom(bytes);
-        }
-        catch (InvalidProtocolBufferException e)
-        {
-            throw _cursor.Broken(field.Start, $"a message that does not parse ({e.Message})");
-        }
     }
 }

@@ -61,10 +61,10 @@ public sealed class Node
     public bool Is(string opType) => OpType == opType;
 
     /// <summary>The input at a position, or null where it is left out.</summary>
-    public string? Input(int index) => index < Inputs.Length && Inputs[index].Length > 0 ? Inputs[index] : null;
+    public string? Input(int index) => index >= 0 && index < Inputs.Length && Inputs[index].Length > 0 ? Inputs[index] : null;
 
     /// <summary>The output at a position, or null where it is left out.</summary>
-    public string? Output(int index) => index < Outputs.Length && Outputs[index].Length > 0 ? Outputs[index] : null;
+    public string? Output(int index) => index >= 0 && index < Outputs.Length && Outputs[index].Length > 0 ? Outputs[index] : null;
 
     /// <summary>How messages call the node: its name, else <c>#index</c>.</summary>
     public string Label => Name.Length > 0 ? Name : $"#{Index}";

@@ -1,5 +1,4 @@
 using System.Collections.Immutable;
-using Google.Protobuf;
 using OnnxSteer.Onnx.Protobuf;
 using OnnxSteer.Onnx.Wire;
 
@@ -43,21 +42,6 @@ public sealed class NodeAttribute
 
     internal ImmutableArray<Tensor> OtherTensors { get; set; } = [];
 
-    // The whole message; it is not kept, since many attributes are never looked at.
-    private AttributeProto Proto
-    {
-        get
-        {
-            if (_field.Length > 1 << 24)
-                throw new OnnxException($"{_model.Source.Name}: attribute '{Name}' has {_field.Length} bytes; a small value was expected.");
-            try
-            {
-                return AttributeProto.Parser.ParseFrom(_model.Source.ToArray(_field.Body, _field.Length));
-            }
-            catch (InvalidProtocolBufferException e)
-            {
-                throw new OnnxException($"{_model.Source.Name}: attribute '{Name}' is not readable: {e.Message}", e);
-            }
-        }
-    }
+    // It is not kept, since most attributes are never looked at.
+    private AttributeProto Proto => _model.Message(AttributeProto.Parser, _field);
 }

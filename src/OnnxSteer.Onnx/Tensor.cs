@@ -70,7 +70,7 @@ public sealed class Tensor
         if (destination.IsEmpty)
             return;
         if (External is { } external)
-            _model.ExternalFile(external.Location).Read(external.Offset + offset, destination);
+            _model.ExternalFile(this).Read(external.Offset + offset, destination);
         // Some writers set an empty raw_data besides the typed fields.
         else if (_raw is { Length: > 0 } raw)
         {

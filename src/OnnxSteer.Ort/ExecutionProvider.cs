@@ -3,7 +3,7 @@ using OnnxSteer.Ort.Native;
 namespace OnnxSteer.Ort;
 
 /// <summary>What computes: the CPU, or a device that the loaded library was built for.</summary>
-/// <param name="Name">ONNX Runtime's short name: "CPU", "CUDA", "DML", "CoreML", "QNN", "XNNPACK", ...; letter case is free.</param>
+/// <param name="Name">ONNX Runtime's short name: "CPU", "CUDA", "DML", "CoreML", "QNN", ...; letter case is free.</param>
 /// <param name="Options">The provider's own settings, such as <c>device_id</c>.</param>
 public sealed record ExecutionProvider(string Name, IReadOnlyDictionary<string, string>? Options = null)
 {
@@ -49,7 +49,9 @@ public sealed record ExecutionProvider(string Name, IReadOnlyDictionary<string, 
         }
         catch (OrtException e)
         {
-            throw new OrtException(e.Code, $"The execution provider '{Name}' could not be set up: {e.Message} It was asked of {Library()}", e);
+            throw new OrtException(e.Code,
+                $"The execution provider '{Name}' could not be set up: {e.Message} "
+                + $"It was asked of {Library()}", e);
         }
     }
 
@@ -82,9 +84,11 @@ public sealed record ExecutionProvider(string Name, IReadOnlyDictionary<string, 
         + $"{string.Join(", ", OrtEnvironment.AvailableProviders.Select(Short))}.";
 
     private string Remedy() => (Is("CUDA") ? "Build with -p:OrtFlavor=Cuda" : IsDirectML ? "Build with -p:OrtFlavor=DirectML"
-        : "Build with -p:OrtFlavor=System and a library that has it") + $", or set {OrtLibrary.EnvironmentVariable} to such a library.";
+        : "Build with -p:OrtFlavor=System and a library that has it")
+        + $", or set {OrtLibrary.EnvironmentVariable} to such a library.";
 
-    private static string Short(string provider) => provider.EndsWith(Suffix, StringComparison.Ordinal) ? provider[..^Suffix.Length] : provider;
+    private static string Short(string provider) =>
+        provider.EndsWith(Suffix, StringComparison.Ordinal) ? provider[..^Suffix.Length] : provider;
 
     private static Dictionary<string, string> DeviceId(int device) => new() { ["device_id"] = $"{device}" };
 }

@@ -50,7 +50,7 @@ public static unsafe class OrtEnvironment
     }
 
     /// <summary>The execution providers of the loaded library, in its own words ("CPUExecutionProvider").</summary>
-    /// <remarks>A library may name providers whose code is in files of their own; without such a file beside it, they do not count.</remarks>
+    /// <remarks>Providers whose code should be in a file beside the library count only where that file is.</remarks>
     /// <exception cref="OrtLibraryException">The library cannot be used.</exception>
     public static IReadOnlyList<string> AvailableProviders
     {

@@ -4,8 +4,8 @@ namespace OnnxSteer.Ort;
 
 /// <summary>The native library of ONNX Runtime that this process uses; loaded on first use.</summary>
 /// <remarks>
-/// The environment variable <c>ONNXSTEER_ORT_LIBRARY</c> names the file; else the path that the build set (<c>OrtFlavor=System</c>)
-/// does; else it is looked for beside the program, and last where the system looks for libraries.
+/// The environment variable <c>ONNXSTEER_ORT_LIBRARY</c> names the file; else the path that the build set does
+/// (<c>OrtFlavor=System</c>); else it is looked for beside the program, and last where the system looks for libraries.
 /// </remarks>
 public static unsafe class OrtLibrary
 {

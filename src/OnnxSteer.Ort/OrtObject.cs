@@ -2,7 +2,7 @@ using OnnxSteer.Ort.Native;
 
 namespace OnnxSteer.Ort;
 
-/// <summary>An object of ONNX Runtime. Using it after <see cref="Dispose"/> throws <see cref="ObjectDisposedException"/>.</summary>
+/// <summary>An object of ONNX Runtime. Its use after <see cref="Dispose"/> throws <see cref="ObjectDisposedException"/>.</summary>
 /// <remarks>Disposing twice is fine, and so is disposing during a run: the native object goes when the run is over.</remarks>
 public abstract class OrtObject : IDisposable
 {
@@ -35,6 +35,9 @@ public abstract class OrtObject : IDisposable
 
     /// <summary>Ends what <see cref="AddUse"/> began.</summary>
     internal void EndUse() => handle.DangerousRelease();
+
+    /// <summary>Whether the native object is gone: disposed, and no use of it left.</summary>
+    internal bool IsReleased => handle.IsClosed;
 
     /// <summary>Gives the native object back.</summary>
     public void Dispose()

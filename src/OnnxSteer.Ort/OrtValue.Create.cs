@@ -8,7 +8,7 @@ namespace OnnxSteer.Ort;
 public sealed unsafe partial class OrtValue
 {
     /// <summary>A tensor over an array, without copying: writing to one writes to the other.</summary>
-    /// <param name="data">The elements, in row-major order. Pinned until the value is disposed and every run with it is over.</param>
+    /// <param name="data">The elements, in row-major order. Pinned until the value is disposed and its runs are over.</param>
     /// <param name="shape">The dimensions, whose product is the array's length; none for a scalar.</param>
     /// <exception cref="ArgumentException">Length and shape differ.</exception>
     /// <exception cref="NotSupportedException">No element type is a <typeparamref name="T"/>.</exception>
@@ -16,7 +16,7 @@ public sealed unsafe partial class OrtValue
         where T : unmanaged => FromMemory(new Memory<T>(data ?? throw new ArgumentNullException(nameof(data))), shape);
 
     /// <summary>A tensor over memory, without copying: writing to one writes to the other.</summary>
-    /// <param name="data">The elements, in row-major order. Pinned until the value is disposed and every run with it is over.</param>
+    /// <param name="data">The elements, in row-major order. Pinned until the value is disposed and its runs are over.</param>
     /// <param name="shape">The dimensions, whose product is the number of elements; none for a scalar.</param>
     /// <exception cref="ArgumentException">Length and shape differ.</exception>
     /// <exception cref="NotSupportedException">No element type is a <typeparamref name="T"/>.</exception>
@@ -141,7 +141,8 @@ public sealed unsafe partial class OrtValue
         foreach (var size in shape)
         {
             if (size < 0)
-                throw new ArgumentException($"A dimension of [{Text(shape)}] is negative; a tensor's dimensions are 0 or more.", nameof(shape));
+                throw new ArgumentException($"A dimension of [{Text(shape)}] is negative; a tensor's dimensions are 0 or more.",
+                    nameof(shape));
             count = checked(count * size);
         }
         return count;

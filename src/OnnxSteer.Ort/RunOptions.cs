@@ -5,7 +5,7 @@ namespace OnnxSteer.Ort;
 /// <summary>How one run differs from the session's settings. A value: share it freely between runs and threads.</summary>
 public sealed record RunOptions
 {
-    /// <summary>Adapters whose parameters replace overridable initializers in this run. Of two that hold the same one, the later counts.</summary>
+    /// <summary>Adapters whose parameters replace overridable initializers in this run; of equal ones the last counts.</summary>
     public IReadOnlyList<Adapter> Adapters { get; init; } = [];
 
     /// <summary>ONNX Runtime's run configuration entries, such as <c>memory.enable_memory_arena_shrinkage</c>.</summary>

@@ -51,7 +51,9 @@ public sealed unsafe partial class Session
     /// </param>
     /// <param name="options">How this run differs from others, or null.</param>
     /// <param name="cancel">Ends the run before the next node.</param>
-    /// <exception cref="ArgumentException">Numbers of names and values differ, or the model has no input or output of a given name, or an input is missing.</exception>
+    /// <exception cref="ArgumentException">
+    /// Numbers of names and values differ, or the model has no input or output of a given name, or an input is missing.
+    /// </exception>
     /// <exception cref="OrtException">An input does not fit, an output does not fit, or a node failed.</exception>
     /// <exception cref="OperationCanceledException">The run was cancelled.</exception>
     /// <exception cref="ObjectDisposedException">The session, a value or an adapter was disposed.</exception>
@@ -65,9 +67,11 @@ public sealed unsafe partial class Session
         CancellationToken cancel = default)
     {
         if (inputNames.Length != inputs.Length)
-            throw new ArgumentException($"There are {inputNames.Length} input names, but {inputs.Length} values.", nameof(inputs));
+            throw new ArgumentException($"There are {inputNames.Length} input names, but {inputs.Length} values.",
+                nameof(inputs));
         if (outputNames.Length != outputs.Length)
-            throw new ArgumentException($"There are {outputNames.Length} output names, but {outputs.Length} places.", nameof(outputs));
+            throw new ArgumentException($"There are {outputNames.Length} output names, but {outputs.Length} places.",
+                nameof(outputs));
 
         // Four runs of pointers: input names, inputs, output names, outputs; and the outputs that the caller provides.
         int feeds = inputs.Length, fetches = outputs.Length, pointers = (2 * feeds) + (3 * fetches);
@@ -154,7 +158,7 @@ public sealed unsafe partial class Session
         return held;
     }
 
-    /// <summary>ONNX Runtime's words for an input that does not fit are few; this adds what was given and what is taken.</summary>
+    /// <summary>ONNX Runtime says little about an input that does not fit; this adds what was given and is taken.</summary>
     private Exception Explain(Exception error, ReadOnlySpan<string> inputNames, ReadOnlySpan<OrtValue> inputs)
     {
         if (error is not OrtException { Code: OrtErrorCode.InvalidArgument } ort)

@@ -20,8 +20,10 @@ public sealed unsafe partial class Session : OrtObject
         try
         {
             using var use = Use();
-            Inputs = Read(use.Pointer, feeds, api->SessionGetInputCount, api->SessionGetInputName, api->SessionGetInputTypeInfo, required: true);
-            Outputs = Read(use.Pointer, fetches, api->SessionGetOutputCount, api->SessionGetOutputName, api->SessionGetOutputTypeInfo);
+            Inputs = Read(use.Pointer, feeds, api->SessionGetInputCount,
+                api->SessionGetInputName, api->SessionGetInputTypeInfo, required: true);
+            Outputs = Read(use.Pointer, fetches, api->SessionGetOutputCount,
+                api->SessionGetOutputName, api->SessionGetOutputTypeInfo);
             OverridableInitializers = Read(use.Pointer, feeds, api->SessionGetOverridableInitializerCount,
                 api->SessionGetOverridableInitializerName, api->SessionGetOverridableInitializerTypeInfo);
             outputNames = [.. Outputs.Select(output => output.Name)];
@@ -40,7 +42,7 @@ public sealed unsafe partial class Session : OrtObject
     /// <summary>What a run can give.</summary>
     public IReadOnlyList<ValueInfo> Outputs { get; }
 
-    /// <summary>What a run may be given, as inputs or by an <see cref="Adapter"/>: values that have a default in the model.</summary>
+    /// <summary>What a run may be given, as inputs or by an <see cref="Adapter"/>; the model has defaults.</summary>
     public IReadOnlyList<ValueInfo> OverridableInitializers { get; }
 
     /// <summary>What the model says about itself.</summary>
@@ -86,7 +88,10 @@ public sealed unsafe partial class Session : OrtObject
         if (externalDataFolder is not null)
             options = options with
             {
-                ConfigEntries = new Dictionary<string, string>(options.ConfigEntries) { [ExternalDataFolder] = externalDataFolder },
+                ConfigEntries = new Dictionary<string, string>(options.ConfigEntries)
+                {
+                    [ExternalDataFolder] = externalDataFolder,
+                },
             };
         void* created;
         using var pin = model.Pin();

@@ -171,7 +171,7 @@ public sealed class BadInputTests
         var call = Cli.Run(args);
         Assert.True(call.ExitCode == 3, $"{call.ExitCode}: {call.Out}{call.Error}");
         Assert.Contains(expected, call.Error);
-        Assert.Single(call.Error.Split('\n', StringSplitOptions.RemoveEmptyEntries).Where(line => !line.StartsWith("warning: ", StringComparison.Ordinal)));
+        Assert.Single(call.Error.Split('\n', StringSplitOptions.RemoveEmptyEntries), line => !line.StartsWith("warning: ", StringComparison.Ordinal));
         Assert.Equal("", call.Out);
         Assert.Equal(before, Cli.Snapshot(folder.Path));
         Assert.Equal(models, Cli.Snapshot(Folders.Models));

@@ -72,20 +72,20 @@ internal static class Models
         },
         Node("Mul", ["x", "scale"], ["y"]));
 
-    /// <summary>Five nodes over x[batch,3], with weights: what the leak test runs.</summary>
-    public static ModelProto FiveNodes() => Of(
+    /// <summary>Five nodes over an input [batch,3], with weights: what the leak test runs.</summary>
+    public static ModelProto FiveNodes(string input = "x") => Of(
         graph =>
         {
-            graph.Input.Add(Value("x", ElementType.Float, "batch", 3));
+            graph.Input.Add(Value(input, ElementType.Float, "batch", 3));
             graph.Initializer.Add(Floats("w", [3, 3], 1, 0, 0, 0, 1, 0, 0, 0, 1));
             graph.Initializer.Add(Floats("b", [3], 1, 2, 3));
             graph.Output.Add(Value("y", ElementType.Float, "batch", 3));
         },
-        Node("MatMul", ["x", "w"], ["a"]),
+        Node("MatMul", [input, "w"], ["a"]),
         Node("Add", ["a", "b"], ["c"]),
         Node("Relu", ["c"], ["d"]),
         Node("Sigmoid", ["d"], ["e"]),
-        Node("Mul", ["e", "x"], ["y"]));
+        Node("Mul", ["e", input], ["y"]));
 
     /// <summary>y = x after <c>turns</c> additions of 0, one after the other: a run as long as one likes.</summary>
     public static ModelProto Looping()

@@ -109,8 +109,10 @@ public sealed class RunTests
             Assert.Throws<ArgumentException>(() => session.Run(Models.Feed(("x", x)), ["z"])).Message);
         Assert.Equal("The run lacks an input: x. It takes: x: Float[batch,3]. Optional: scale: Float[scales].",
             Assert.Throws<ArgumentException>(() => session.Run(Models.Feed(("scale", x)))).Message);
-        Assert.Contains("2 input names, but 1 values", Assert.Throws<ArgumentException>(() => session.Run(["x", "scale"], [x], Y, [null])).Message);
-        Assert.Contains("0 output names, but 1 places", Assert.Throws<ArgumentException>(() => session.Run(X, [x], [], [null])).Message);
+        Assert.Contains("2 input names, but 1 values",
+            Assert.Throws<ArgumentException>(() => session.Run(["x", "scale"], [x], Y, [null])).Message);
+        Assert.Contains("0 output names, but 1 places",
+            Assert.Throws<ArgumentException>(() => session.Run(X, [x], [], [null])).Message);
         Assert.Contains("'x' is null", Assert.Throws<ArgumentException>(() => session.Run(X, [null!], Y, [null])).Message);
     }
 
@@ -199,16 +201,17 @@ public sealed class RunTests
         using var x = OrtValue.FromMemory(new float[] { 3 });
         var feeds = Models.Feed(("turns", turns), ("goOn", goOn), ("x", x));
 
-        using var cancel = new CancellationTokenSource();
-        var run = Task.Run(() => session.Run(feeds, cancel: cancel.Token));
-        await Task.Delay(50);
-        Assert.False(run.IsCompleted);
-        await cancel.CancelAsync();
-        var error = await Assert.ThrowsAsync<OperationCanceledException>(() => run.WaitAsync(TimeSpan.FromMinutes(1)));
-        Assert.Equal(cancel.Token, error.CancellationToken);
-        Assert.IsType<OrtException>(error.InnerException);
-
-        Assert.Throws<OperationCanceledException>(() => session.Run(feeds, cancel: cancel.Token));
+        await WhenRunning(async delay =>
+        {
+            using var cancel = new CancellationTokenSource();
+            var run = Task.Run(() => session.Run(feeds, cancel: cancel.Token));
+            await Task.Delay(delay);
+            Assert.False(run.IsCompleted);
+            await cancel.CancelAsync();
+            var error = await Assert.ThrowsAnyAsync<OperationCanceledException>(() => run.WaitAsync(TimeSpan.FromMinutes(1)));
+            Assert.Equal(cancel.Token, error.CancellationToken);
+            return error.InnerException is OrtException;
+        });
 
         turns.Span<long>()[0] = 5;
         using var after = session.Run(feeds, cancel: CancellationToken.None);
@@ -216,7 +219,16 @@ public sealed class RunTests
     }
 
     [Fact]
-    public async Task Disposing_during_a_run_lets_the_run_end()
+    public void A_cancelled_token_prevents_the_run()
+    {
+        using var session = Models.Scaled().Open();
+        using OrtValue x = OrtValue.FromMemory(new float[3], 1, 3), y = OrtValue.FromMemory(new float[] { 7, 7, 7 }, 1, 3);
+        Assert.Throws<OperationCanceledException>(() => session.Run(X, [x], Y, [y], cancel: new CancellationToken(canceled: true)));
+        Assert.Equal([7, 7, 7], y.Span<float>());
+    }
+
+    [Fact]
+    public async Task Disposing_during_a_run_lets_the_run_end() => await WhenRunning(async delay =>
     {
         var session = Models.Looping().Open(new() { IntraOpThreads = 1 });
         var turns = OrtValue.FromMemory(new[] { long.MaxValue });
@@ -224,12 +236,45 @@ public sealed class RunTests
         using var x = OrtValue.FromMemory(new float[] { 3 });
         using var cancel = new CancellationTokenSource();
         var run = Task.Run(() => session.Run(Models.Feed(("turns", turns), ("goOn", goOn), ("x", x)), cancel: cancel.Token));
-        await Task.Delay(50);
+        await Task.Delay(delay);
         session.Dispose();
         turns.Dispose();
-        Assert.False(run.IsCompleted);
+        var wasRunning = !run.IsFaulted && !session.IsReleased && !turns.IsReleased;
         await cancel.CancelAsync();
-        await Assert.ThrowsAsync<OperationCanceledException>(() => run.WaitAsync(TimeSpan.FromMinutes(1)));
+        var error = await Assert.ThrowsAnyAsync<Exception>(() => run.WaitAsync(TimeSpan.FromMinutes(1)));
+        Assert.True(session.IsReleased);
+        Assert.True(turns.IsReleased);
+        return wasRunning && error is OperationCanceledException { InnerException: OrtException };
+    });
+
+    [Fact]
+    public void What_is_disposed_is_released_when_its_last_user_is_done()
+    {
+        var session = Models.Scaled().Open();
+        var adapter = Adapter.Load(AdapterFile.Of(AdapterFile.Floats("scale", 10)));
+        OrtValue x = OrtValue.FromMemory(new float[3], 1, 3), y = OrtValue.FromMemory(new float[3], 1, 3);
+        session.Run(X, [x], Y, [y], new RunOptions { Adapters = [adapter] });
+        adapter.Dispose();
+        Assert.True(adapter.IsReleased);
+
+        var binding = session.CreateBinding();
+        binding.BindInput("x", x);
+        binding.BindOutput("y", y);
+        binding.Run();
+        var outputs = binding.GetOutputs();
+        foreach (var disposed in (OrtObject[])[session, x, y])
+        {
+            disposed.Dispose();
+            Assert.True(disposed.IsDisposed);
+            Assert.False(disposed.IsReleased);
+        }
+        binding.Dispose();
+        Assert.True(binding.IsReleased);
+        Assert.True(session.IsReleased);
+        Assert.True(x.IsReleased);
+        Assert.False(y.IsReleased);
+        outputs.Dispose();
+        Assert.True(y.IsReleased);
     }
 
     [Fact]
@@ -278,5 +323,14 @@ public sealed class RunTests
         using var outputs = session.Run(feeds);
         for (var i = 0; i < Count; i++)
             Assert.Equal(-i, outputs[$"y{i}"].Span<float>()[0]);
+    }
+
+    /// <summary>Repeats a test with longer and longer delays until the run had begun when the delay was over.</summary>
+    private static async Task WhenRunning(Func<TimeSpan, Task<bool>> test)
+    {
+        for (var delay = TimeSpan.FromMilliseconds(50); delay < TimeSpan.FromSeconds(30); delay *= 3)
+            if (await test(delay))
+                return;
+        Assert.Fail("The run had not begun after half a minute.");
     }
 }

@@ -38,7 +38,7 @@ internal static class DemoCommand
         result.Texts,
         Measurements = result.Measurements.Select(row => new
         {
-            row.Label, row.Trait.Value, row.Trait.Low, row.Trait.High, N = row.Trait.Trials, row.Perplexity, Repeating = row.Repeating.Value,
+            row.Label, row.Trait.Value, row.Trait.Low, row.Trait.High, N = row.Trait.Trials, Greedy = row.Greedy.Value, row.Perplexity, Repeating = row.Repeating.Value,
         }),
         result.Proof,
         Map = result.MapFile,
@@ -64,6 +64,7 @@ internal static class DemoCommand
             texts.AddRow([.. row.Continuations.Select(text => $"[bold]{Markup.Escape(row.Opening)}[/]{Marked(result.Trait, text)}\n")]);
         console.Write(texts);
 
+        console.WriteLine($"The likeliest token each time; openings that show the change. Of all {result.Trait.Openings.Count}, {string.Join(", ", result.Measurements.Take(result.Strengths.Length).Select(row => $"{row.Greedy.Hits} at {row.Label}"))} come out with the trait.");
         Title($"How often, and what it costs ({result.Measurements[0].Trait.Trials} drawn texts each; intervals of 95 %)");
         var measured = new Table().Border(TableBorder.Simple).AddColumns("", "texts with the trait", "", "perplexity of neutral text", "repeating texts");
         foreach (var row in result.Measurements)
@@ -73,8 +74,10 @@ internal static class DemoCommand
         console.MarkupLineInterpolated($"\"asking for it\": the unsteered model with \"{result.Trait.Asking}\" before each opening");
 
         Title("Proof");
+        var proof = new Table().Border(TableBorder.None).HideHeaders().AddColumns("", "", "");
         foreach (var verdict in result.Proof)
-            console.MarkupLine($"{(verdict.Holds ? "[green]holds[/]" : "[red]FAILS[/]")}  {Markup.Escape(verdict.Check)}: {Markup.Escape(verdict.Detail)}");
+            proof.AddRow(verdict.Holds ? "[green]holds[/]" : "[red]FAILS[/]", Markup.Escape(verdict.Check), Markup.Escape(verdict.Detail));
+        console.Write(proof);
 
         Title("Written");
         foreach (var path in result.SteeredFolders.Append(result.MapFile).Append(report))

@@ -5,7 +5,7 @@ internal static class ExternalData
 {
     /// <summary>The paths of the data files a model names, each once.</summary>
     public static IReadOnlyCollection<string> Files(Model model) =>
-        [.. model.Tensors.Select(tensor => tensor.External?.Location).OfType<string>().Distinct().Select(location => Resolve(model, location)).Distinct()];
+        [.. model.Tensors.Where(tensor => tensor.External is not null).DistinctBy(tensor => tensor.External!.Location).Select(tensor => Resolve(model, tensor)).Distinct()];
 
     /// <summary>Checks that every external tensor lies within its file and every file within the folder.</summary>
     public static void Check(Model model)
@@ -16,7 +16,7 @@ internal static class ExternalData
             if (tensor.External is not { } external)
                 continue;
             if (!lengths.TryGetValue(external.Location, out var fileLength))
-                lengths[external.Location] = fileLength = LengthOf(Resolve(model, external.Location), tensor);
+                lengths[external.Location] = fileLength = LengthOf(Resolve(model, tensor), tensor);
             var length = tensor.DataType.Bits() == 0 ? external.Length ?? 0 : tensor.ByteLength;
             if (external.Length is { } stated && stated != 0 && stated != length)
                 throw new OnnxException($"{model.Source.Name}: tensor '{tensor.Name}' has shape [{string.Join(", ", tensor.Dims)}] of {tensor.DataType.Name()}, {length} bytes, but says that {stated} lie in '{external.Location}'. The model does not belong to its data file, or is damaged.");
@@ -25,16 +25,17 @@ internal static class ExternalData
         }
     }
 
-    /// <summary>The file of a location.</summary>
+    /// <summary>The file that an external tensor lies in.</summary>
     /// <exception cref="OnnxException">The location is absolute or leads out of the folder.</exception>
-    public static string Resolve(Model model, string location)
+    public static string Resolve(Model model, Tensor tensor)
     {
+        var location = tensor.External!.Location;
         if (model.Folder is null)
-            throw new OnnxException($"{model.Source.Name}: data lie outside the model in '{location}', but the model was read from memory without a folder. Say which folder its data are in.");
+            throw new OnnxException($"{model.Source.Name}: the data of tensor '{tensor.Name}' lie outside the model in '{location}', but the model was read from memory without a folder. Say which folder its data are in.");
         // Both separators and drive letters on every platform: a model travels.
         var steps = location.Split('/', '\\');
         if (steps[0].Length == 0 || location.Contains(':', StringComparison.Ordinal) || location.Contains('\0', StringComparison.Ordinal) || steps.Contains(".."))
-            throw new OnnxException($"{model.Source.Name}: the external data location '{location}' leads out of the model's folder. Only paths below the folder are followed.");
+            throw new OnnxException($"{model.Source.Name}: the external data location '{location}' of tensor '{tensor.Name}' leads out of the model's folder. Only paths below the folder are followed.");
         return Path.GetFullPath(Path.Combine([model.Folder, .. steps]));
     }
 

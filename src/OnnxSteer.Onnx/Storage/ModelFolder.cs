@@ -32,8 +32,9 @@ public static class ModelFolder
     public static void SaveTo(this Model model, string target, SaveOptions? options = null, CancellationToken cancel = default)
     {
         options ??= new SaveOptions();
-        if (model.Folder is not { } source || !File.Exists(model.Source.Name))
+        if (model.Folder is not { } folder || !File.Exists(model.Source.Name))
             throw new OnnxException($"{model.Source.Name}: this model was not read from a file, so there is no folder to take its companions from.");
+        var source = Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder));
         if (string.IsNullOrWhiteSpace(target))
             throw new OnnxException("The folder to write has no name.");
         target = Path.TrimEndingDirectorySeparator(Path.GetFullPath(target));
@@ -52,15 +53,17 @@ public static class ModelFolder
         {
             Discard(staging, created);
             if (e is IOException or UnauthorizedAccessException)
-                throw new OnnxException($"{target}: the folder cannot be written: {e.Message} Nothing was changed.", e);
+                throw new OnnxException($"{target}: the folder cannot be written: {e.Message.TrimEnd('.')}. Nothing was changed.", e);
             throw;
         }
     }
 
     private static void Fill(string staging, Model model, string source, SaveOptions options, CancellationToken cancel)
     {
-        var data = ExternalData.Files(model);
-        var extra = options.Extra.Keys.Select(name => Path.GetFullPath(Path.Combine(source, name))).ToHashSet();
+        var data = ExternalData.Files(model).ToHashSet(PathComparer);
+        var extra = options.Extra.Keys.Select(name => Path.GetFullPath(Path.Combine(source, name))).ToHashSet(PathComparer);
+        if (extra.FirstOrDefault(file => !IsInside(file, source)) is { } stray)
+            throw new OnnxException($"{stray}: a file to write besides the model must lie in its folder.");
         foreach (var file in Companions(source).Where(file => !data.Contains(file) && !extra.Contains(file)))
             Copy(file, InStaging(file), link: false, cancel);
         foreach (var file in data.Where(file => !extra.Contains(file)))
@@ -75,7 +78,7 @@ public static class ModelFolder
     private static void CheckTarget(string source, string target, bool force)
     {
         var (from, to) = (RealFile.PathOf(source), RealFile.PathOf(target));
-        if (from.Equals(to, PathComparison))
+        if (PathComparer.Equals(from, to))
             throw new OnnxException($"{target}: this is the source model's own folder, which is never written to. Name another one.");
         if (IsInside(to, from))
             throw new OnnxException($"{target}: this lies inside the source model's folder '{source}', which is never written to. Name a folder outside.");
@@ -180,8 +183,9 @@ public static class ModelFolder
     }
 
     private static bool IsInside(string path, string folder) =>
-        path.StartsWith(Path.EndsInDirectorySeparator(folder) ? folder : folder + Path.DirectorySeparatorChar, PathComparison);
+        path.StartsWith(Path.EndsInDirectorySeparator(folder) ? folder : folder + Path.DirectorySeparatorChar,
+            PathComparer == StringComparer.OrdinalIgnoreCase ? StringComparison.OrdinalIgnoreCase : StringComparison.Ordinal);
 
-    private static StringComparison PathComparison =>
-        OperatingSystem.IsWindows() || OperatingSystem.IsMacOS() ? StringComparison.OrdinalIgnoreCase : StringComparison.Ordinal;
+    private static StringComparer PathComparer { get; } =
+        OperatingSystem.IsWindows() || OperatingSystem.IsMacOS() ? StringComparer.OrdinalIgnoreCase : StringComparer.Ordinal;
 }

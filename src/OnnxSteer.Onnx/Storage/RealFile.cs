@@ -11,9 +11,8 @@ internal static class RealFile
     {
         try
         {
-            var file = new FileInfo(path);
-            var real = file.LinkTarget is null ? file : file.ResolveLinkTarget(returnFinalTarget: true);
-            return real is FileInfo { Exists: true, Length: var length } ? length : null;
+            // Step by step, since .NET takes a relative link in a linked folder for relative to the wrong one.
+            return new FileInfo(PathOf(path)) is { Exists: true, Length: var length } ? length : null;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException)
         {

@@ -11,6 +11,7 @@ internal sealed class WireCursor(ByteSource source)
 {
     private const int WindowSize = 1 << 16;
     private const int MaxGroupDepth = 64;
+    private const int MaxText = 1 << 26;
     private static readonly UTF8Encoding StrictUtf8 = new(false, throwOnInvalidBytes: true);
 
     private readonly byte[] _window = new byte[(int)Math.Min(WindowSize, Math.Max(16, source.Length))];
@@ -35,20 +36,25 @@ internal sealed class WireCursor(ByteSource source)
         return true;
     }
 
-    /// <summary>The UTF-8 text of a length-delimited field. Equal texts are one object.</summary>
-    public string Text(WireField field)
+    /// <summary>A name: the UTF-8 text of a length-delimited field. Equal names are one object.</summary>
+    public string Name(WireField field) => Text(field, StrictUtf8);
+
+    /// <summary>A text for people; what is not UTF-8 in it is replaced.</summary>
+    public string Text(WireField field) => Text(field, Encoding.UTF8);
+
+    private string Text(WireField field, Encoding encoding)
     {
         const int small = 1024;
-        if (field.Length > 1 << 24)
-            throw Broken(field.Start, $"a text of {field.Length} bytes; the largest allowed is {1 << 24}");
+        if (field.Length > MaxText)
+            throw Broken(field.Start, $"a text of {field.Length} bytes; the largest allowed is {MaxText}");
         var bytes = field.Length <= small ? stackalloc byte[(int)field.Length] : new byte[field.Length];
         Read(field.Body, bytes);
         try
         {
             if (field.Length > small)
-                return StrictUtf8.GetString(bytes);
+                return encoding.GetString(bytes);
             Span<char> text = stackalloc char[small];
-            text = text[..StrictUtf8.GetChars(bytes, text)];
+            text = text[..encoding.GetChars(bytes, text)];
             if (_names.TryGetValue(text, out var known))
                 return known;
             _names.Add(text);
@@ -56,7 +62,7 @@ internal sealed class WireCursor(ByteSource source)
         }
         catch (DecoderFallbackException)
         {
-            throw Broken(field.Start, "a text that is not UTF-8");
+            throw Broken(field.Start, "a name that is not UTF-8");
         }
     }
 

@@ -34,7 +34,8 @@ internal sealed unsafe class LoadedLibrary
             return LoadNamed(named, $"The environment variable {OrtLibrary.EnvironmentVariable}");
         if (AppContext.GetData(Setting) is string { Length: > 0 } set)
             return LoadNamed(set, $"The program's setting {Setting} (from -p:OrtLibraryPath when it was built)");
-        return LoadFrom([AppContext.BaseDirectory, System.IO.Path.GetDirectoryName(typeof(LoadedLibrary).Assembly.Location) ?? ""]);
+        var assembly = typeof(LoadedLibrary).Assembly.Location; // empty in a single-file program
+        return LoadFrom([AppContext.BaseDirectory, System.IO.Path.GetDirectoryName(assembly) ?? ""]);
     }
 
     /// <summary>Loads exactly this file.</summary>
@@ -77,8 +78,9 @@ internal sealed unsafe class LoadedLibrary
         // An older library would write its refusal to the standard error stream; that it is older shows without asking.
         var api = IsOlder(version) ? null : apiBase->GetApi(OrtApi.Version);
         if (api == null)
-            throw new OrtLibraryException(OrtLibraryProblem.TooOld, path, $"'{path}' is ONNX Runtime {version}; 1.{OrtApi.Version} or "
-                + "later is needed. Build with a newer library (see OrtFlavor), or set "
+            throw new OrtLibraryException(OrtLibraryProblem.TooOld, path,
+                $"'{path}' is ONNX Runtime {version}; 1.{OrtApi.Version} or later is needed. "
+                + "Build with a newer library (see OrtFlavor), or set "
                 + $"{OrtLibrary.EnvironmentVariable} to the path of one.");
         return new LoadedLibrary(api, path, version);
     }
@@ -101,8 +103,8 @@ internal sealed unsafe class LoadedLibrary
         catch (Exception e) when (e is DllNotFoundException or BadImageFormatException)
         {
             throw new OrtLibraryException(OrtLibraryProblem.NotLoadable, path, $"'{path}' cannot be loaded into this "
-                + $"{RuntimeInformation.RuntimeIdentifier} process. It must be ONNX Runtime's library for this platform, and what it "
-                + $"depends on must be installed (on Linux glibc 2.28 or later). The system says: {e.Message}", e);
+                + $"{RuntimeInformation.RuntimeIdentifier} process. It must be ONNX Runtime's library for this platform, and what "
+                + $"it depends on must be installed (on Linux glibc 2.28 or later). The system says: {e.Message}", e);
         }
     }
 

@@ -20,12 +20,17 @@ public sealed record CaptureOptions
 /// <summary>Reads pooled activations of prompts off a model.</summary>
 public static class Capture
 {
-    /// <summary>As the other overload, on prompts in words, with a record of what was captured from what.</summary>
+    /// <summary>Encodes prompts by the model's own tokenizer and captures them, cut behind 128 tokens as the reference does.</summary>
+    public static ActivationSet Run(
+        Model model, ImmutableArray<Site> sites, PromptSet prompts, CaptureOptions? options = null, IProgress<int>? progress = null, CancellationToken cancel = default) =>
+        Run(model, sites, prompts, TokenizedPrompts.Of(prompts, () => TokenizedPrompts.TokenizerOf(model), TokenizedPrompts.UsualLimit), options ?? new CaptureOptions(), progress, cancel);
+
+    /// <summary>Captures encoded prompts, with a record of what was captured from what.</summary>
     public static ActivationSet Run(
         Model model, ImmutableArray<Site> sites, PromptSet prompts, TokenizedPrompts tokens, CaptureOptions options, IProgress<int>? progress = null,
         CancellationToken cancel = default)
     {
-        var origin = new ActivationOrigin(options.Pooling.ToString().ToLowerInvariant(), prompts.Digest, Provenance.ThisTool, Fingerprints.Of(model, SiteTable.Of(model)));
+        var origin = new ActivationOrigin(options.Pooling.Name(), prompts.Digest, Provenance.ThisTool, Fingerprints.Of(model, SiteTable.Of(model)));
         return new ActivationSet(Run(model, sites, tokens.Rows, options, progress, cancel), origin);
     }
 

@@ -9,6 +9,9 @@ namespace OnnxSteer.Running;
 /// <param name="Truncated">How many prompts were cut.</param>
 public sealed record TokenizedPrompts(ImmutableArray<ImmutableArray<int>> Rows, int Truncated)
 {
+    /// <summary>Where the reference implementation cuts prompts.</summary>
+    public const int UsualLimit = 128;
+
     /// <summary>Encodes texts and takes ready ids as they are; cuts behind <paramref name="maxTokens"/>.</summary>
     /// <param name="prompts">The prompts.</param>
     /// <param name="tokenizer">Finds the tokenizer, where a prompt is text.</param>

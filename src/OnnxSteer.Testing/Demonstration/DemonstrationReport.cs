@@ -16,16 +16,16 @@ public static partial class DemonstrationReport
 
             <h2>What it writes</h2>
             {Texts(result)}
-            <p class="note">The likeliest token each time; the openings were used for nothing else. Words that show the trait are marked.</p>
+            <p class="note">The likeliest token each time. These openings are shown because they show the change; of all {result.Trait.Openings.Count}, {Text(string.Join(", ", result.Measurements.Take(result.Strengths.Length).Select(row => $"{row.Greedy.Hits} at {row.Label}")))} come out with the trait. Words that show it are marked.</p>
 
             <h2>How often</h2>
             {Chart.Shares([.. result.Measurements.Select(row => (row.Label, row.Trait))])}
-            <p class="note">Share of {result.Measurements[0].Trait.Trials} drawn continuations (temperature 0.8) with one of the words {Text(string.Join(", ", trait.Words.Order()))}; Wilson intervals of 95 %.
+            <p class="note">Share of {result.Measurements[0].Trait.Trials} drawn continuations (temperature 0.7, top-p 0.9), {DrawsOf(result)} of each opening, with one of the words {Text(string.Join(", ", trait.Words.Order()))}; Wilson intervals of 95 %, as if texts of one opening were independent.
             “Asking for it” is the unsteered model with “{Text(trait.Asking)}” before each opening.</p>
 
             <h2>What it costs</h2>
             {Costs(result)}
-            <p class="note">Perplexity of {trait.Neutral.Count} neutral texts that the fit never saw; and the share of continuations in which some four words in a row occur three times or more.</p>
+            <p class="note">Perplexity of {trait.Neutral.Count} neutral texts that were not part of the fit; and the share of continuations in which some four words in a row occur three times or more.</p>
 
             <h2>The fit</h2>
             {Chart.BeforeAfter([.. result.Fit.Sites.Select(site => (site.Site, site.DistanceBefore, site.DistanceAfter))])}
@@ -57,6 +57,8 @@ public static partial class DemonstrationReport
 
     private static string Texts(DemonstrationResult result) => Testing.Html.Table("texts", result.Strengths.Select(strength => $"strength {strength}"),
         result.Texts.Select(row => row.Continuations.Select(text => $"<b class=\"opening\">{Text(row.Opening)}</b>{Marked(result.Trait, text)}")));
+
+    private static int DrawsOf(DemonstrationResult result) => result.Measurements[0].Trait.Trials / result.Trait.Openings.Count;
 
     private static string Costs(DemonstrationResult result) => Testing.Html.Table("costs", ["", "perplexity of neutral text", "repeating texts"],
         result.Measurements.Select(row => new[]

@@ -9,10 +9,11 @@ public sealed record SideBySide(string Opening, ImmutableArray<string> Continuat
 
 /// <summary>What was measured at one strength.</summary>
 /// <param name="Label">The strength, or what was done instead of steering.</param>
-/// <param name="Trait">Share of generated texts with the trait.</param>
+/// <param name="Trait">Share of drawn texts with the trait.</param>
+/// <param name="Greedy">Share of texts of the likeliest tokens with the trait, one for each opening.</param>
 /// <param name="Perplexity">Perplexity of neutral texts; null where nothing about the model differs.</param>
-/// <param name="Repeating">Share of generated texts in which some four words in a row occur three times or more.</param>
-public sealed record Measurement(string Label, Proportion Trait, double? Perplexity, Proportion Repeating);
+/// <param name="Repeating">Share of drawn texts in which some four words in a row occur three times or more.</param>
+public sealed record Measurement(string Label, Proportion Trait, Proportion Greedy, double? Perplexity, Proportion Repeating);
 
 /// <summary>Everything that the demonstration found, for the terminal and for reports.</summary>
 public sealed record DemonstrationResult(

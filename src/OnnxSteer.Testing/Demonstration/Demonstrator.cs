@@ -9,10 +9,10 @@ namespace OnnxSteer.Testing;
 /// <summary>The whole way once, on the small story model: sites, fit, steered graph, texts, measurement, proof.</summary>
 public static class Demonstrator
 {
-    private const int ShownTexts = 4, DrawsPerOpening = 5, NewTokens = 80, BatchSize = 50;
+    private const int ShownTexts = 4, DrawsPerOpening = 5, NewTokens = 96, BatchSize = 50;
 
-    private static readonly SessionOptions Session = new() { LogSeverity = LogSeverity.Error };
-    private static readonly Sampling Draws = new(Temperature: 0.8f);
+    private static readonly SessionOptions Session = new() { IntraOpThreads = 1, LogSeverity = LogSeverity.Error };
+    private static readonly Sampling Draws = new(Temperature: 0.7f, TopP: 0.9f);
 
     /// <summary>Runs the demonstration.</summary>
     /// <param name="models">The folder of the models that come with the program.</param>
@@ -46,45 +46,52 @@ public static class Demonstrator
         var steeredGenai = Path.Combine(output, "stories260k-steered-genai");
         SteeredFolder.Write(genai, Steering.Patch(genai, fit.Map, live with { Force = true }), steeredGenai, save, cancel);
 
-        using var decoder = Decoder.Open(ModelFile.Open(steered), Session);
-        step("generating texts");
+        // Of the two, the builder's graph has far fewer nodes; both write the same texts.
+        using var decoder = Decoder.Open(ModelFile.Open(steeredGenai), Session);
+        step("generating and measuring");
         ImmutableArray<float> strengths = [0, 0.5f, 1];
-        var texts = Show(decoder, tokenizer, trait, strengths, cancel);
-        step("measuring");
-        var measurements = Measure(decoder, tokenizer, trait, strengths, cancel);
+        var writer = new Writer(decoder, tokenizer, trait, cancel);
+        var greedy = strengths.Select(strength => writer.Greedy(strength, writer.Openings)).ToList();
+        var measurements = strengths.Select((strength, i) => writer.Measure($"strength {strength}", strength, writer.Openings, greedy[i], isScored: true)).ToList();
+        var asked = writer.Openings.Select(opening => $"{trait.Asking} {opening}").ToList();
+        measurements.Add(writer.Measure("asking for it", 0, asked, writer.Greedy(0, asked), isScored: false));
+        var texts = writer.Openings.Take(ShownTexts).Select((opening, i) => new SideBySide(opening, [.. greedy.Select(column => column[i])]));
+
         step("proving");
-        var rows = TokenizedPrompts.Of(PromptSet.Of(trait.Openings.Take(4).Select(opening => opening.Text!)), () => tokenizer).Rows;
+        var rows = TokenizedPrompts.Of(PromptSet.Of(writer.Openings.Take(ShownTexts)), () => tokenizer).Rows;
         var proof = SteeringProof.Check(model, fit.Map, rows, Session, cancel);
-        return new DemonstrationResult(trait, description, fit, strengths, texts, measurements, proof, mapFile, [steered, steeredGenai]);
+        return new DemonstrationResult(trait, description, fit, strengths, [.. texts], [.. measurements], proof, mapFile, [steered, steeredGenai]);
     }
 
-    private static Dictionary<string, float[]> Dial(float strength) => new() { [Steering.DialOf("")] = [strength] };
-
-    private static ImmutableArray<SideBySide> Show(Decoder decoder, Tokenizer tokenizer, Trait trait, ImmutableArray<float> strengths, CancellationToken cancel)
+    private sealed class Writer(Decoder decoder, Tokenizer tokenizer, Trait trait, CancellationToken cancel)
     {
-        var openings = PromptSet.Of(trait.Openings.Take(ShownTexts).Select(opening => opening.Text!));
-        var tokens = TokenizedPrompts.Of(openings, () => tokenizer);
-        var texts = strengths.Select(strength => decoder.Texts(tokenizer, tokens, new GenerationOptions { MaxNewTokens = NewTokens, Dials = Dial(strength) }, cancel: cancel)).ToList();
-        return [.. openings.Select((opening, i) => new SideBySide(opening.Text!, [.. texts.Select(column => column[i].Text)]))];
-    }
+        public IReadOnlyList<string> Openings { get; } = [.. trait.Openings.Select(opening => opening.Text!)];
 
-    private static ImmutableArray<Measurement> Measure(Decoder decoder, Tokenizer tokenizer, Trait trait, ImmutableArray<float> strengths, CancellationToken cancel)
-    {
-        var openings = Enumerable.Repeat(trait.Openings.Select(opening => opening.Text!), DrawsPerOpening).SelectMany(texts => texts).ToList();
-        var neutral = TokenizedPrompts.Of(trait.Neutral, () => tokenizer).Rows;
-        Measurement At(string label, float strength, IEnumerable<string> prompts, bool scored)
+        /// <summary>One continuation of each prompt, of the likeliest tokens.</summary>
+        public string[] Greedy(float strength, IReadOnlyList<string> prompts) => Write(prompts, strength, null);
+
+        public Measurement Measure(string label, float strength, IReadOnlyList<string> prompts, IReadOnlyList<string> greedy, bool isScored)
+        {
+            var texts = Write([.. Enumerable.Repeat(prompts, DrawsPerOpening).SelectMany(all => all)], strength, Draws);
+            var neutral = TokenizedPrompts.Of(trait.Neutral, () => tokenizer).Rows;
+            return new Measurement(label, Share(texts, trait.IsIn), Share(greedy, trait.IsIn),
+                isScored ? Scoring.Perplexity(decoder.Score(neutral, Dial(strength), cancel: cancel)) : null, Share(texts, Repeats));
+        }
+
+        private string[] Write(IReadOnlyList<string> prompts, float strength, Sampling? draws)
         {
             var tokens = TokenizedPrompts.Of(PromptSet.Of(prompts), () => tokenizer);
-            var texts = decoder.Texts(tokenizer, tokens, new GenerationOptions { MaxNewTokens = NewTokens, Sampling = Draws, Dials = Dial(strength) }, BatchSize, cancel: cancel);
-            return new Measurement(label, new Proportion(texts.Count(text => trait.IsIn(text.Text)), texts.Count),
-                scored ? Scoring.Perplexity(decoder.Score(neutral, Dial(strength), cancel: cancel)) : null,
-                new Proportion(texts.Count(text => Repeats(text.Text)), texts.Count));
+            var options = new GenerationOptions { MaxNewTokens = NewTokens, Sampling = draws, Dials = Dial(strength) };
+            return [.. decoder.Texts(tokenizer, tokens, options, BatchSize, cancel: cancel).Select((text, i) => Continuation(tokens.Rows[i], text.Completion.Ids))];
         }
-        return
-        [
-            .. strengths.Select(strength => At($"strength {strength}", strength, openings, scored: true)),
-            At("asking for it", 0, openings.Select(opening => $"{trait.Asking} {opening}"), scored: false),
-        ];
+
+        // Decoded with what stands before it: alone, a text loses its first space.
+        private string Continuation(ImmutableArray<int> before, ImmutableArray<int> ids) =>
+            tokenizer.Decode(before.AddRange(ids).AsSpan())[tokenizer.Decode(before.AsSpan()).Length..];
+
+        private static Dictionary<string, float[]> Dial(float strength) => new() { [Steering.DialOf("")] = [strength] };
+
+        private static Proportion Share(IReadOnlyList<string> texts, Func<string, bool> has) => new(texts.Count(has), texts.Count);
     }
 
     private static bool Repeats(string text)

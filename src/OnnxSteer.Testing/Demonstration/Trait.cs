@@ -24,8 +24,8 @@ public sealed partial record Trait(
     public static Trait Read(string folder)
     {
         PromptSet Set(string name) => PromptFile.Read(Path.Combine(folder, name));
-        return new Trait("", Set("source.txt"), Set("target.txt"), Set("openings.txt"), Set("neutral.txt"),
-            [.. Set("words.txt").Select(word => word.Text!.Trim())], "It was raining.", @".*\.o_proj", new LinearFit(), Pooling.Mean, Band.QAll);
+        return new Trait("sad stories", Set("source.txt"), Set("target.txt"), Set("openings.txt"), Set("neutral.txt"),
+            [.. Set("words.txt").Select(word => word.Text!.Trim())], "This is a sad story.", @".*(o_proj|down_proj|norm)", new MeanFit(), Pooling.Last, Band.QAll);
     }
 
     /// <summary>Whether a text has the trait.</summary>

@@ -1,5 +1,6 @@
 using OnnxSteer.Onnx;
 using OnnxSteer.Onnx.Inference;
+using OnnxSteer.Onnx.Patching;
 
 namespace OnnxSteer;
 
@@ -38,15 +39,20 @@ internal sealed class ModuleScopes
         return scopes;
     }
 
-    /// <summary>The node that makes a module's output, or null where there is no such module.</summary>
-    public Node? OutputOf(string scope) => _outputs.GetValueOrDefault(scope);
+    /// <summary>The node that made a value before any patch took its name over, or null.</summary>
+    public Node? Unsteered(string value)
+    {
+        for (var patch = 1; patch <= PatchRecord.Count(Graph.Model); patch++)
+            if (Graph.Producer($"{value}{Names.Mark}{patch}") is { } node)
+                return node;
+        return Graph.Producer(value);
+    }
 
     /// <summary>The module a node stands in, or null for a name that is no path.</summary>
     public static string? ScopeOf(Node node)
     {
-        var name = Inserted.NameOf(node);
-        var end = name.LastIndexOf('/');
-        return end > 0 && name[0] == '/' ? name[1..end] : null;
+        var end = node.Name.LastIndexOf('/');
+        return end > 0 && node.Name[0] == '/' ? node.Name[1..end] : null;
     }
 
     private static string Parent(string scope) => scope.LastIndexOf('/') is > 0 and var end ? scope[..end] : "";

@@ -82,10 +82,16 @@ public sealed class SiteTable
             : throw Missing($"{_model.Source.Name} has no site '{name}' (dialect: {Dialect}, {Sites.Length} sites).", name);
     }
 
-    private OnnxException Missing(string what, string name) =>
-        new(Sites.IsEmpty
-            ? $"{what} No site is known by name in this graph; name a value as '{ValuePrefix}NAME'."
-            : $"{what}{Names.Nearest(name, Sites.SelectMany(site => site.Names))} 'onnxsteer inspect' lists them all.");
+    private OnnxException Missing(string what, string name)
+    {
+        if (Sites.IsEmpty)
+            return new OnnxException($"{what} No site is known by name in this graph; name a value as '{ValuePrefix}NAME'.");
+        var names = Sites.SelectMany(site => site.Names);
+        // Who writes no path wants to know which modules there are, not which short paths look alike.
+        if (!name.Contains('.', StringComparison.Ordinal))
+            names = names.Select(path => path[(path.LastIndexOf('.') + 1)..]).Where(module => !module.All(char.IsAsciiDigit));
+        return new OnnxException($"{what}{Names.Nearest(name, names)} A whole name or alias is matched, as by '.*o_proj'; 'onnxsteer inspect' lists them all.");
+    }
 
     private Site OfValue(string name)
     {

@@ -14,10 +14,11 @@ internal static class TorchScriptDialect
 
     private static string? Recognise(Model model)
     {
-        var nodes = model.Graph.Nodes.Where(node => !Inserted.Is(node)).ToList();
-        var named = nodes.Count(node => node.Name.StartsWith('/') && node.Output(0) is { } value && IsNamedAfter(value, node.Name));
-        return 2 * named > nodes.Count
-            ? $"{named} of {nodes.Count} values are named after their node's module path; producer '{model.Producer}'"
+        var own = model.Graph.Nodes.Where(node => !node.Name.Contains(Names.Mark, StringComparison.Ordinal)).ToList();
+        var named = own.Count(node => node.Name.StartsWith('/') && node.Output(0) is { } value && value.StartsWith(node.Name, StringComparison.Ordinal)
+            && value.Contains("_output_0", StringComparison.Ordinal));
+        return 2 * named > own.Count
+            ? $"{named} of {own.Count} values are named after their node's module path; producer '{model.Producer}'"
             : null;
     }
 
@@ -38,27 +39,21 @@ internal static class TorchScriptDialect
         return builder.Build("model.");
     }
 
-    // A value that a patch took the place of has a number behind its name.
-    private static bool IsNamedAfter(string value, string node) =>
-        value.StartsWith(node, StringComparison.Ordinal) && value.AsSpan(node.Length) is var rest
-            && (rest is "_output_0" || rest.StartsWith($"_output_0{Names.Mark}", StringComparison.Ordinal));
-
     private static bool IsBlock(string scope) => char.IsAsciiDigit(scope[^1]) && scope[(scope.LastIndexOf('/') + 1)..].Contains('.', StringComparison.Ordinal);
 
     // The residual stream between attention and MLP: made in the block itself, added to by its last node. A norm's
     // cast to its own type may stand between.
     private static Node? ResidualBefore(ModuleScopes scopes, string block, Node last)
     {
-        var sum = Inserted.Origin(scopes.Graph, last);
-        if (!sum.Is("Add"))
+        if (scopes.Unsteered(last.Outputs[0]) is not { OpType: "Add" } sum)
             return null;
         foreach (var input in sum.Inputs)
         {
-            var maker = scopes.Graph.Producer(input);
-            while (maker is { OpType: "Cast" or "Identity" } && maker.Input(0) is { } source)
-                maker = scopes.Graph.Producer(source);
-            if (maker is not null && Inserted.Origin(scopes.Graph, maker).Is("Add") && ModuleScopes.ScopeOf(maker) == block)
-                return maker;
+            var value = input;
+            while (scopes.Graph.Producer(value) is { OpType: "Cast" or "Identity" } wrapper && wrapper.Input(0) is { } source)
+                value = source;
+            if (scopes.Unsteered(value) is { OpType: "Add" } maker && ModuleScopes.ScopeOf(maker) == block)
+                return scopes.Graph.Producer(value);
         }
         return null;
     }

@@ -16,13 +16,13 @@ internal sealed class Ops
     private readonly string _label;
     private readonly List<NodeProto> _nodes = [];
     private readonly List<TensorProto> _tensors = [];
-    private readonly HashSet<string> _names;
+    private readonly FreshNames _names;
     private readonly Dictionary<string, string> _integers = [];
 
     /// <param name="model">The model.</param>
     /// <param name="label">Label of the edits.</param>
-    /// <param name="names">Names taken by other parts of the same patch; shared between them.</param>
-    public Ops(Model model, string label, HashSet<string> names) => (_model, _label, _names) = (model, label, names);
+    /// <param name="names">Gives names; shared between the parts of one patch.</param>
+    public Ops(Model model, string label, FreshNames names) => (_model, _label, _names) = (model, label, names);
 
     public long Opset => _model.Opset() ?? 0;
 
@@ -38,20 +38,14 @@ internal sealed class Ops
     }
 
     /// <summary>A name like <paramref name="hint"/> that neither the model nor this patch has.</summary>
-    public string Fresh(string hint)
-    {
-        var name = Names.Fresh(_model, hint);
-        for (var i = 2; !_names.Add(name); i++)
-            name = Names.Fresh(_model, $"{hint}.{i}");
-        return name;
-    }
+    public string Fresh(string hint) => _names.Value(hint);
 
     public string Node(string hint, string op, params ReadOnlySpan<string> inputs) => Node(hint, op, Fresh(hint), inputs);
 
     /// <summary>Adds a node with one output of the given name.</summary>
     public string Node(string hint, string op, string output, ReadOnlySpan<string> inputs, params ReadOnlySpan<AttributeProto> attributes)
     {
-        var node = new NodeProto { OpType = op, Name = NodeName(hint, op) };
+        var node = new NodeProto { OpType = op, Name = _names.Node(hint) };
         foreach (var input in inputs)
             node.Input.Add(input);
         node.Output.Add(output);
@@ -79,7 +73,7 @@ internal sealed class Ops
     {
         if (sizes.Count == 1)
             return [value];
-        var node = new NodeProto { OpType = "Split", Name = NodeName(hint, "Split"), Input = { value }, Attribute = { Int("axis", 2) } };
+        var node = new NodeProto { OpType = "Split", Name = _names.Node(hint), Input = { value }, Attribute = { Int("axis", 2) } };
         if (Opset >= 13)
             node.Input.Add(Integers([.. sizes]));
         else
@@ -121,17 +115,6 @@ internal sealed class Ops
         foreach (var size in dims)
             tensor.Dims.Add(size);
         return tensor;
-    }
-
-    // ONNX Runtime refuses a model with two nodes of one name. The number of the patch comes first, so that patches on one
-    // place do not collide either.
-    private string NodeName(string hint, string op)
-    {
-        var stem = $"{hint}/{op}{Names.Mark}{PatchRecord.Count(_model) + 1}";
-        var name = stem;
-        for (var i = 2; _model.Graphs.Any(graph => graph.Nodes.Any(node => node.Name == name)) || !_names.Add(name); i++)
-            name = $"{stem}.{i}";
-        return name;
     }
 
     public static AttributeProto Int(string name, long value) =>

@@ -25,7 +25,7 @@ public static class Steering
             throw new OnnxException($"{model.Source.Name}: the model uses opset {model.Opset()?.ToString(CultureInfo.InvariantCulture) ?? "none"} of ai.onnx; steering needs 7 or newer, where operators broadcast. Convert the model first.");
         var values = ValueTransport.Of(model, table, map).Where(value => options.AllowIdentity || value.HasScale || value.HasShift).ToList();
         var label = options.Label ?? map.Provenance.Label ?? "";
-        var names = new HashSet<string>();
+        var names = new FreshNames(model);
         var prefix = new Ops(model, "parameters", names);
         var mask = options.Positions == Positions.All ? null : PositionMask.Add(prefix, DecoderSignature.Of(model), options.Positions);
         var patch = GraphPatch.Empty with { Title = TitleOf(map, options, label, values.Count, origin) };

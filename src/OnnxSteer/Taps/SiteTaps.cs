@@ -34,7 +34,7 @@ public static class SiteTaps
     public static (Model Pruned, ImmutableArray<SiteTap> Taps) Pooled(Model model, IEnumerable<Site> sites, Pooling pooling)
     {
         var signature = DecoderSignature.Of(model);
-        var ops = new Ops(model, "pooling", []);
+        var ops = new Ops(model, "pooling", new FreshNames(model));
         var pools = new Pools(ops, signature, pooling);
         var patch = GraphPatch.Empty;
         var outputs = new Dictionary<string, string>();

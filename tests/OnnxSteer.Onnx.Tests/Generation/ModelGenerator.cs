@@ -74,6 +74,8 @@ internal sealed class ModelGenerator
         }
         var made = MakeNodes(graph.Node, depth, own, outer);
         graph.Output.AddRange(made.Concat(inputs.Take(1)).Where(_ => _random.Chance(0.4)).DefaultIfEmpty(made[^1]).Select(MakeInfo));
+        if (outer.Count > 0 && _random.Chance(0.2))
+            graph.Output.Add(MakeInfo(_random.Pick(outer)));
         graph.ValueInfo.AddRange(made.Where(_ => _random.Chance(0.5)).Select(MakeInfo));
         if (_random.Chance(0.2))
             graph.QuantizationAnnotation.Add(new TensorAnnotation { TensorName = "t", QuantParameterTensorNames = { new StringStringEntryProto { Key = "SCALE_TENSOR", Value = "s" } } });
@@ -226,6 +228,7 @@ internal sealed class ModelGenerator
         {
             case 0:
                 tensor.RawData = ByteString.CopyFrom(bytes);
+                tensor.DataLocation = TensorProto.Types.DataLocation.Default;
                 break;
             case 1:
                 AddTyped(tensor, type, bytes);

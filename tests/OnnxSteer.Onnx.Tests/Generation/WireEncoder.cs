@@ -45,7 +45,7 @@ internal sealed class WireEncoder(Random random, Oddity oddity)
             return oddity.HasDefaults && field.FieldType != FieldType.Message && field.ContainingOneof is null && random.Chance(0.1) ? [Single(field, Default(field))] : [];
         if (field.FieldType == FieldType.Message)
             return Pieces(field, (IMessage)value);
-        return oddity.HasDefaults && random.Chance(0.1) ? [Single(field, Default(field)), Single(field, value)] : [Single(field, value)];
+        return oddity.HasDefaults && random.Chance(0.1) ? [Single(field, Decoy(field)), Single(field, value)] : [Single(field, value)];
     }
 
     private IEnumerable<byte[]> Pieces(FieldDescriptor field, IMessage message)
@@ -102,6 +102,17 @@ internal sealed class WireEncoder(Random random, Oddity oddity)
         FieldType.Float => 0f,
         FieldType.Int64 => 0L,
         _ => 0,
+    };
+
+    // What a number or text given before it says; the last one counts.
+    private static object Decoy(FieldDescriptor field) => field.FieldType switch
+    {
+        FieldType.String => "decoy",
+        FieldType.Bytes => ByteString.CopyFromUtf8("decoy"),
+        FieldType.Float => 7f,
+        FieldType.Int64 => 7L,
+        FieldType.Enum => 1,
+        _ => 7,
     };
 
     private byte[] Stranger(MessageDescriptor message, int depth)

@@ -1,0 +1,40 @@
+using System.Globalization;
+using System.Runtime.InteropServices;
+using System.Text;
+using OnnxSteer.Ort;
+
+namespace OnnxSteer.Benchmarks;
+
+/// <summary>Results as a page.</summary>
+internal sealed class Report
+{
+    private readonly StringBuilder text = new();
+
+    public void Add(string title, string what, IEnumerable<Comparison> comparisons)
+    {
+        text.AppendLine($"## {title}").AppendLine().AppendLine(what).AppendLine();
+        text.AppendLine("| model | | median ms | 95 % interval | ratio to the rival | 95 % interval |").AppendLine("|---|---|---:|---:|---:|---:|");
+        foreach (var comparison in comparisons)
+            foreach (var times in comparison.Contenders)
+            {
+                var (median, low, high) = SideBySide.Median(times.Milliseconds);
+                var rival = comparison.Contenders[0];
+                var ratio = SideBySide.Median(times.Milliseconds.Zip(rival.Milliseconds, (mine, theirs) => mine / theirs));
+                text.AppendLine(times == rival
+                    ? $"| {comparison.Model} | {times.Name} | {N(median)} | {N(low)} to {N(high)} | 1 | |"
+                    : $"| {comparison.Model} | {times.Name} | {N(median)} | {N(low)} to {N(high)} | {N(ratio.Median)} | {N(ratio.Low)} to {N(ratio.High)} |");
+                Console.WriteLine($"{comparison.Model}: {times.Name} {N(median)} ms, ratio {N(ratio.Median)}");
+            }
+        text.AppendLine();
+    }
+
+    public void Write(string folder, int rounds)
+    {
+        Directory.CreateDirectory(folder);
+        var head = $"# Side by side\n\n{RuntimeInformation.OSDescription.Split('#')[0].Trim()}, {RuntimeInformation.ProcessArchitecture}, {Environment.ProcessorCount} cores, no GPU; {RuntimeInformation.FrameworkDescription}; ONNX Runtime {OrtLibrary.Version} (CPU).\n"
+            + $"{rounds} interleaved rounds after two to warm up; medians, with distribution-free intervals. Ratios are taken round by round.\n\n";
+        File.WriteAllText(Path.Combine(folder, "side-by-side.md"), head + text.ToString().TrimEnd() + "\n");
+    }
+
+    private static string N(double value) => value.ToString(value < 10 ? "0.000" : value < 100 ? "0.00" : "0.0", CultureInfo.InvariantCulture);
+}
