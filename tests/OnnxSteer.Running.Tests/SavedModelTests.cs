@@ -15,7 +15,8 @@ public sealed class SavedModelTests
         var subject = Subject.Of(export);
         using var folder = new TemporaryFolder();
         var number = 0;
-        foreach (var (pattern, options) in Patches)
+        // Where sessions open slowly the patches are shared out among the kinds.
+        foreach (var (pattern, options) in Patches.Where((_, i) => !subject.IsSlow || i % 4 == (int)kind))
         {
             var steered = subject.Model.Apply(Steering.Patch(subject.Model, subject.Map(kind, subject.Table.Matching(pattern)), options));
             var path = folder[$"{number++}"];
