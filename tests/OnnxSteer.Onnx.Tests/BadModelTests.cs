@@ -137,6 +137,8 @@ public class BadModelTests
         graph.Node.Add(new NodeProto { OpType = opType, Input = { "b", "b", "a" }, Output = { "c" } });
         graph.Node.Add(new NodeProto { OpType = "MatMul", Input = { "a", "b" }, Output = { "d" } });
         graph.Node.Add(new NodeProto { OpType = "Reshape", Input = { "a", "b" }, Output = { "e" } });
+        graph.Node.Add(new NodeProto { OpType = "Concat", Input = { "a", "b" }, Output = { "sizes" } });
+        graph.Node.Add(new NodeProto { OpType = "Reshape", Input = { "a", "sizes" }, Output = { "f" } });
         Exercise(Parse(graph));
         // Backwards, so that each node reads what comes behind it.
         var chain = new GraphProto { Output = { new ValueInfoProto { Name = "v0" } } };

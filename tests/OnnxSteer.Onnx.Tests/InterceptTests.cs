@@ -9,7 +9,7 @@ namespace OnnxSteer.Onnx.Tests;
 public class InterceptTests
 {
     [Fact]
-    public void Intercepts_anywhere_leave_generated_graphs_sorted() => Seeds.Each(300, seed =>
+    public void Intercepts_anywhere_leave_generated_graphs_sorted() => Seeds.Each(200, seed =>
     {
         using var model = ModelCase.Generated(seed);
         AssertIntercepts(model, new Random(seed), 0.5);
@@ -141,7 +141,7 @@ public class InterceptTests
     }
 
     [Fact]
-    public void Pruned_generated_graphs_are_closed() => Seeds.Each(300, seed =>
+    public void Pruned_generated_graphs_are_closed() => Seeds.Each(200, seed =>
     {
         using var model = ModelCase.Generated(seed);
         AssertPrunes(model, new Random(seed), 1);

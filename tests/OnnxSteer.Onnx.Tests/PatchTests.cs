@@ -10,7 +10,7 @@ namespace OnnxSteer.Onnx.Tests;
 public class PatchTests
 {
     [Fact]
-    public void Edits_of_generated_models_land_where_an_object_model_puts_them() => Seeds.Each(400, seed =>
+    public void Edits_of_generated_models_land_where_an_object_model_puts_them() => Seeds.Each(300, seed =>
     {
         using var model = ModelCase.Generated(seed);
         AssertEditsLand(model, new Random(seed), 12);
