@@ -85,7 +85,7 @@ public static class PromptFile
         {
             // A pipe has no length either, and opening one may wait for ever.
             if (new FileInfo(path) is { Exists: true, Length: 0 })
-                throw new OnnxException($"'{path}' is empty, or no regular file; prompts were expected.");
+                throw new OnnxException($"'{path}' holds no prompts: it is empty, or no regular file.");
             using var stream = File.OpenRead(path);
             if (stream.Length > MaximumLength)
                 throw new OnnxException($"'{path}' is {stream.Length} bytes long; prompts may take up to {MaximumLength}. Split "
