@@ -13,7 +13,7 @@ internal static class CaptureBenchmark
             var model = Workbench.Open(folder);
             var signature = DecoderSignature.Of(model);
             var sites = SiteTable.Of(model).Matching(@".*\.o_proj");
-            ImmutableArray<int>[] rows = [.. Enumerable.Range(0, 32).Select(i => Workbench.Prompt(64, i))];
+            ImmutableArray<int>[] rows = [.. Enumerable.Range(0, name.StartsWith("stories", StringComparison.Ordinal) ? 32 : 4).Select(i => Workbench.Prompt(64, i))];
             // The same graph without pooling: the last site's value as its only output, everything behind it pruned.
             var last = sites[^1].Places[0].At.Value;
             var tapped = model.Apply(GraphPatch.Empty.Tap(model, sites[^1].Places[0].At, "bench"));

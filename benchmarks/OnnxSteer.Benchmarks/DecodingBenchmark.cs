@@ -14,7 +14,7 @@ internal static class DecodingBenchmark
         foreach (var (name, folder) in Workbench.Models())
         {
             var model = Workbench.Open(folder);
-            var tokens = name.StartsWith("stories", StringComparison.Ordinal) ? 200 : 48;
+            var tokens = name.StartsWith("stories", StringComparison.Ordinal) ? 200 : 24;
             using var plain = Decoder.Open(model, Workbench.OneThread);
             using var baked = Decoder.Open(Workbench.Steer(model, Mode.Baked), Workbench.OneThread);
             using var live = Decoder.Open(Workbench.Steer(model, Mode.Live), Workbench.OneThread);
