@@ -13,7 +13,7 @@ internal static class PositionMask
         if (ops.Opset < 12)
             throw new OnnxException($"Positions other than 'all' need opset 12 or newer; the model has {ops.Opset}.");
         const string hint = "onnxsteer.positions";
-        var tokens = Size(ops, hint, signature.InputIds);
+        var tokens = Tokens(ops, hint, signature);
         return positions switch
         {
             Positions.Last => Last(ops, hint, tokens, signature.AttentionMask),
@@ -21,6 +21,9 @@ internal static class PositionMask
             _ => ops.Reshape(hint, ops.Node(hint, "Equal", tokens, ops.Integers(1)), 1, 1, 1),
         };
     }
+
+    /// <summary>How many tokens a call has: int64 <c>[1]</c>.</summary>
+    public static string Tokens(Ops ops, string hint, DecoderSignature signature) => Size(ops, hint, signature.InputIds);
 
     // The last real token is the last column whose mask is 1, counted from where this call's tokens begin. Where the cache
     // keeps short rows at the front (right padding), that column lies before this call's, and the only token is meant.
