@@ -62,7 +62,7 @@ public static class SiteTaps
         return (tapped.Apply(Pruning.To(tapped, outputs.Values)), taps.ToImmutable());
     }
 
-    private static EnableOutput Enable(Model model, Place place)
+    internal static EnableOutput Enable(Model model, Place place)
     {
         var node = model.GraphAt(place.At.Graph).Nodes[place.NodeIndex];
         return new EnableOutput("tap", place.At.Graph, node.Outputs[0], SkipNorm.SumOutput, place.At.Value);
