@@ -7,7 +7,7 @@ namespace OnnxSteer;
 /// <summary>
 /// The scaled parameters of one value, as names in the graph: for a value <c>z*Scale + Shift</c> with
 /// <c>Scale = 1 + λ(w−1)</c>; for a sum the change <c>z*Scale + Shift</c> with <c>Scale = λ(w−1)</c>. Null where nothing is to
-/// be multiplied or added.
+/// be multiplied or added. The same change, of the mean over space, shifts feature maps.
 /// </summary>
 internal sealed record ScaledParameters(string? Scale, string? Shift);
 
@@ -20,12 +20,12 @@ internal static class Parameters
     /// <summary>Constants of a fixed strength.</summary>
     public static ScaledParameters Baked(Ops ops, ValueTransport value, float strength, bool evenIdentity)
     {
-        long[] dims = [value.W.Length];
-        var identity = value.IsSum ? 0.0 : 1.0;
+        var dims = value.ParameterDims;
+        var identity = value.IsChange ? 0.0 : 1.0;
         var scale = value.HasScale || evenIdentity
-            ? ops.Constant(Hint(value, "scale"), value.DataType, dims, [.. value.W.Select(w => identity + strength * (w - 1.0))]) : null;
+            ? ops.Constant(Hint(value, "scale"), value.ParameterType, dims, [.. value.W.Select(w => identity + strength * (w - 1.0))]) : null;
         var shift = value.HasShift || evenIdentity
-            ? ops.Constant(Hint(value, "shift"), value.DataType, dims, [.. value.B.Select(b => (double)strength * b)]) : null;
+            ? ops.Constant(Hint(value, "shift"), value.ParameterType, dims, [.. value.B.Select(b => (double)strength * b)]) : null;
         return new ScaledParameters(scale, shift);
     }
 
@@ -44,7 +44,7 @@ internal static class Parameters
             edits.Add(new SetIrVersion("inputs with a default need it", 4));
         var dial = ops.Reshape("onnxsteer.strength", name, -1, 1, 1);
         var result = new ScaledParameters[values.Count];
-        foreach (var sameType in values.Index().GroupBy(entry => entry.Item.DataType))
+        foreach (var sameType in values.Index().GroupBy(entry => entry.Item.ParameterType))
             foreach (var (index, parameters) in Product(ops, dial, [.. sameType], sameType.Key, evenIdentity))
                 result[index] = parameters;
         return (result, edits);
@@ -60,7 +60,7 @@ internal static class Parameters
         foreach (var (index, value) in values)
         {
             if (value.HasScale || evenIdentity)
-                Append(index, true, value.W.Select(w => w - 1.0), value.IsSum ? 0 : 1);
+                Append(index, true, value.W.Select(w => w - 1.0), value.IsChange ? 0 : 1);
             if (value.HasShift || evenIdentity)
                 Append(index, false, value.B.Select(b => (double)b), 0);
         }
@@ -93,6 +93,7 @@ internal static class Parameters
             {
                 3 => parts[at],
                 2 => ops.Reshape(hint, parts[at], -1, sizes[at]),
+                _ when value.IsFirstAxis => ops.Reshape(hint, parts[at], [-1, .. value.ParameterDims]),
                 var rank => ops.Reshape(hint, parts[at], [-1, .. Enumerable.Repeat(1L, rank - 2), sizes[at]]),
             };
         }

@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using OnnxSteer.Onnx;
 
 namespace OnnxSteer;
@@ -8,9 +9,11 @@ namespace OnnxSteer;
 /// </summary>
 internal sealed class ValueTransport
 {
-    private ValueTransport(Place place, Node node, DataType type, int? rank, int width)
+    private ValueTransport(Place place, Node node, Site site, bool isMeanMapped, int width)
     {
-        (Place, Node, DataType, Rank) = (place, node, type, rank);
+        (Place, Node, DataType, Rank, SpaceAxes) = (place, node, site.DataType, site.Rank, site.SpaceAxes);
+        IsFirstAxis = site.ChannelAxis == 1;
+        ShiftsByMean = isMeanMapped && IsImage;
         W = new float[width];
         B = new float[width];
         Lo = new float[width];
@@ -28,6 +31,23 @@ internal sealed class ValueTransport
 
     public int? Rank { get; }
 
+    /// <summary>The axes of space of a feature map; none for tokens.</summary>
+    public ImmutableArray<long> SpaceAxes { get; }
+
+    public bool IsImage => !SpaceAxes.IsEmpty;
+
+    /// <summary>Whether the channels lie on axis 1, not on the last.</summary>
+    public bool IsFirstAxis { get; }
+
+    /// <summary>Whether the map acts on the mean over space, and its change shifts the whole channel: <c>y = x + λ (T(m) − m)</c>.</summary>
+    public bool ShiftsByMean { get; }
+
+    /// <summary>The type of means over space and of what they are compared with: a sum over space overflows float16.</summary>
+    public DataType MeanType => IsImage && DataType is DataType.Float16 or DataType.BFloat16 ? DataType.Float32 : DataType;
+
+    /// <summary>The type of the scaled parameters: that of what they are multiplied with and added to.</summary>
+    public DataType ParameterType => ShiftsByMean ? MeanType : DataType;
+
     public float[] W { get; }
 
     public float[] B { get; }
@@ -44,10 +64,18 @@ internal sealed class ValueTransport
 
     public bool IsSum => Place.Hook != Hook.After;
 
+    /// <summary>Whether the parameters make the change <c>λ (T(z) − z)</c>, which is added elsewhere, rather than the new value.</summary>
+    public bool IsChange => IsSum || ShiftsByMean;
+
+    /// <summary>The shape of one parameter a channel, such that it broadcasts over the value.</summary>
+    public long[] ParameterDims => IsFirstAxis ? [W.Length, .. Enumerable.Repeat(1L, SpaceAxes.Length)] : [W.Length];
+
     /// <summary>Sorts a map's transports by the value they act on, in execution order.</summary>
     /// <exception cref="OnnxException">An unknown site, other channels than the site has, or one place steered twice.</exception>
     public static IReadOnlyList<ValueTransport> Of(Model model, SiteTable table, SteeringMap map)
     {
+        // As the paper's own implementation has it for images; every other method's map acts pixel by pixel.
+        var isMeanMapped = map.Provenance.Method == new LinearFit().Name;
         var values = new Dictionary<ValuePlace, ValueTransport>();
         var taken = new List<(ValuePlace Place, string Site)>();
         foreach (var (name, transport) in map.Sites)
@@ -62,21 +90,21 @@ internal sealed class ValueTransport
                 taken.Add((place.At, name));
                 var whole = place.At with { Range = null };
                 if (!values.TryGetValue(whole, out var value))
-                    values[whole] = value = Whole(model, site, place);
+                    values[whole] = value = Whole(model, site, place, isMeanMapped);
                 value.Put(transport, place);
             }
         }
         return [.. values.Values.OrderBy(value => value.Place.NodeIndex)];
     }
 
-    private static ValueTransport Whole(Model model, Site site, Place place)
+    private static ValueTransport Whole(Model model, Site site, Place place, bool isMeanMapped)
     {
         var graph = model.GraphAt(place.At.Graph);
         if (model.Functions.Contains(graph))
             throw new OnnxException($"{model.Source.Name}: {place.At} lies in a function body, which every call shares; steering there is not supported.");
         var width = place.At.Range is null ? (place.ModuleRange?.Length ?? site.Channels)
             : (int)Onnx.Inference.FactTable.Of(graph)[place.At.Value].LastDim!.Value;
-        return new ValueTransport(place, graph.Nodes[place.NodeIndex], site.DataType, site.Rank, width);
+        return new ValueTransport(place, graph.Nodes[place.NodeIndex], site, isMeanMapped, width);
     }
 
     private void Put(Transport transport, Place place)
