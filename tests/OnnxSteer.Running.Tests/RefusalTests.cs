@@ -17,7 +17,7 @@ public sealed class RefusalTests
         var identity = MapOf(site.Name, Transport.Of(site.Name, ones, zeros));
         // An affine map whose support holds no number is the identity too.
         var empty = MapOf(site.Name, Transport.Of(site.Name, [.. ones.Select(w => 2 * w)], ones, zeros, zeros));
-        foreach (var mode in Enum.GetValues<Mode>())
+        foreach (var mode in new[] { Mode.Baked, Mode.Live })
         {
             var options = new SteeringOptions { Mode = mode };
             foreach (var map in new[] { identity, empty })

@@ -15,6 +15,9 @@ public enum Hook
 
     /// <summary>As <see cref="Unfuse"/>, and the sum's optional output is not enabled in the file.</summary>
     Absent,
+
+    /// <summary>As <see cref="After"/>, but the value lacks the module's bias, which the next operator adds.</summary>
+    BeforeBias,
 }
 
 /// <summary>How sure a dialect is of a site.</summary>
@@ -36,7 +39,8 @@ public enum Confidence
 /// <param name="Node">The producer's name.</param>
 /// <param name="ModuleRange">Which part of the module's last axis this is; null for all of it.</param>
 /// <param name="Hook">How it is steered.</param>
-public sealed record Place(ValuePlace At, int NodeIndex, string Node, AxisRange? ModuleRange, Hook Hook);
+/// <param name="MissingBias">The constant that the next operator adds, where the hook is <see cref="Hook.BeforeBias"/>.</param>
+public sealed record Place(ValuePlace At, int NodeIndex, string Node, AxisRange? ModuleRange, Hook Hook, string? MissingBias = null);
 
 /// <summary>A place where a transport can act, named by its module path, whatever the exporter called the value.</summary>
 /// <param name="Name">Module path, such as <c>model.layers.3.post_attention_layernorm</c>, or <c>value:NAME</c>.</param>

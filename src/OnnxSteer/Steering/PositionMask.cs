@@ -5,11 +5,13 @@ namespace OnnxSteer;
 /// <summary>Which tokens of a call are steered, as a bool tensor that broadcasts over <c>[batch, tokens, channels]</c>.</summary>
 internal static class PositionMask
 {
-    /// <summary>Adds the nodes of a mask; null for all positions. They depend on the graph's inputs alone.</summary>
-    public static string? Add(Ops ops, DecoderSignature signature, Positions positions)
+    /// <summary>The mask of a choice of positions.</summary>
+    public static TokenMask Of(Ops ops, DecoderSignature signature, Positions positions) =>
+        new(ops, Add(ops, signature, positions), signature.InputIds);
+
+    /// <summary>Adds the nodes of a mask of some positions. They depend on the graph's inputs alone.</summary>
+    public static string Add(Ops ops, DecoderSignature signature, Positions positions)
     {
-        if (positions == Positions.All)
-            return null;
         if (ops.Opset < 12)
             throw new OnnxException($"Positions other than 'all' need opset 12 or newer; the model has {ops.Opset}.");
         const string hint = "onnxsteer.positions";
