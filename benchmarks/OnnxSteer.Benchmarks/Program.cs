@@ -1,6 +1,11 @@
 using OnnxSteer.Benchmarks;
 
 // dotnet run --project benchmarks/OnnxSteer.Benchmarks -c Release -- [ROUNDS] [RESULTS-FOLDER]
+if (args is ["probe", var probed, var into, ..])
+{
+    PatchProbe.Run(probed, into, args.Contains("--link"));
+    return;
+}
 var rounds = args.Length > 0 ? int.Parse(args[0]) : 21;
 var results = args.Length > 1 ? args[1] : Path.Combine(Workbench.Root, "benchmarks", "results");
 var report = new Report();

@@ -107,11 +107,11 @@ public static class BigModel
     {
         // One draw serves a tensor again and again: what matters is that no two look alike to a file system.
         var random = new Random(index);
-        var block = new float[1 << 18];
         var left = ByteLength(weight);
+        var block = new float[Math.Min(1 << 18, left / sizeof(float))];
         // Norms are near 1, all else near 0.
         var center = weight.Dims.Count == 1 ? 1f : 0f;
-        for (var i = 0; i < Math.Min(block.Length, left / sizeof(float)); i++)
+        for (var i = 0; i < block.Length; i++)
             block[i] = center + (random.NextSingle() - 0.5f) * 0.1f;
         for (; left > 0; left -= Math.Min(left, block.Length * sizeof(float)))
             stream.Write(MemoryMarshal.AsBytes(block.AsSpan())[..(int)Math.Min(left, block.Length * sizeof(float))]);

@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Security.Cryptography;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using OnnxSteer.Onnx.Wire;
@@ -28,7 +27,7 @@ public sealed record PatchRecord(string Label, SortedDictionary<string, string> 
     public static IReadOnlyList<PatchRecord> All(Model model) => [.. Entries(model).Select(entry => Parse(model, entry.Key, entry.Value))];
 
     /// <summary>How many patches a model holds.</summary>
-    public static int Count(Model model) => Entries(model).Count();
+    public static int Count(Model model) => model.MetadataKeys.Count(key => NumberOf(key) > 0);
 
     /// <summary>The model without its last patch, byte for byte as it was.</summary>
     /// <exception cref="OnnxException">There is no patch, or something changed the file since.</exception>
@@ -53,19 +52,19 @@ public sealed record PatchRecord(string Label, SortedDictionary<string, string> 
             throw changed;
         splices.Add(new Splice(end, model.Source.Length - end, default));
         var original = SplicedSource.Of(model.Source, splices);
-        if (original.Length != record.Length || Digest(original) != record.Sha256)
+        if (original.Length != record.Length || original.Sha256() != record.Sha256)
             throw changed;
-        return Model.Read(original, model.Folder);
+        return model.Derive(original);
     }
 
-    internal static AddMetadata Entry(Model model, PatchTitle title, IReadOnlyList<Splice> splices)
+    internal static PendingRecord Entry(Model model, PatchTitle title, IReadOnlyList<Splice> splices)
     {
         var replaced = splices.Select(splice => new ReplacedBytes(splice.Offset, splice.Inserted.Length, model.Source.ToArray(splice.Offset, splice.Removed))).ToList();
         if (replaced.Sum(splice => (long)splice.Bytes.Length) is var size and > MaxReplacedBytes)
             throw new OnnxException($"{model.Source.Name}: patch '{title.Label}' replaces {size} bytes inline; at most {MaxReplacedBytes} can be kept for undoing it.");
-        var record = new PatchRecord(title.Label, new SortedDictionary<string, string>(title.Properties), model.Source.Length, Digest(model.Source), replaced);
-        var number = Entries(model).Select(entry => NumberOf(entry.Key)).DefaultIfEmpty(0).Max() + 1;
-        return new AddMetadata("record", string.Create(CultureInfo.InvariantCulture, $"{KeyPrefix}{number}"), JsonSerializer.Serialize(record, PatchRecordJson.Default.PatchRecord));
+        var number = model.MetadataKeys.Select(NumberOf).DefaultIfEmpty(0).Max() + 1;
+        return new PendingRecord(string.Create(CultureInfo.InvariantCulture, $"{KeyPrefix}{number}"),
+            new PatchRecord(title.Label, new SortedDictionary<string, string>(title.Properties), model.Source.Length, "", replaced), model.Source);
     }
 
     private static IEnumerable<KeyValuePair<string, string>> Entries(Model model) =>
@@ -86,14 +85,6 @@ public sealed record PatchRecord(string Label, SortedDictionary<string, string> 
         {
         }
         throw new OnnxException($"{model.Source.Name}: the metadata entry '{key}' is no readable patch record; something changed the file since the patch was applied.");
-    }
-
-    private static string Digest(ByteSource source)
-    {
-        using var hash = SHA256.Create();
-        using (var stream = new CryptoStream(Stream.Null, hash, CryptoStreamMode.Write))
-            source.CopyTo(stream);
-        return Convert.ToHexStringLower(hash.Hash!);
     }
 }
 

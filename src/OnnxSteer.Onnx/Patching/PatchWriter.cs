@@ -19,7 +19,8 @@ internal sealed class PatchWriter
 
     private PatchWriter(Model model) => _model = model;
 
-    public static ByteSource Apply(Model model, GraphPatch patch)
+    /// <summary>The patched bytes, and what is to be recorded behind them.</summary>
+    public static (ByteSource Source, PendingRecord? Record) Apply(Model model, GraphPatch patch)
     {
         var writer = new PatchWriter(model);
         writer.CheckNames(patch);
@@ -28,9 +29,7 @@ internal sealed class PatchWriter
         foreach (var edits in patch.Edits.OfType<EnableOutput>().GroupBy(enable => writer.Producer(enable.Graph, enable.Value)))
             writer.Enable(edits.Key, [.. edits]);
         var splices = writer._splices.Build(model.Source);
-        if (patch.Title is { } title)
-            splices = [.. splices, new Splice(model.Source.Length, 0, MetadataField(PatchRecord.Entry(model, title, splices)))];
-        return SplicedSource.Of(model.Source, splices);
+        return (SplicedSource.Of(model.Source, splices), patch.Title is { } title ? PatchRecord.Entry(model, title, splices) : null);
     }
 
     private void Write(Edit edit)
@@ -67,7 +66,7 @@ internal sealed class PatchWriter
                 _splices.Add(null, old.Start, old.End - old.Start, Message(output => { output.WriteTag(ModelIrVersion, WireFormat.WireType.Varint); output.WriteInt64(version.Version); }));
                 break;
             case AddMetadata add:
-                _splices.Add(null, _model.Source.Length, 0, MetadataField(add));
+                _splices.Add(null, _model.Source.Length, 0, MetadataField(add.Key, add.Value));
                 break;
             default:
                 throw new InvalidOperationException($"No writer for {edit.GetType().Name}.");
@@ -204,8 +203,8 @@ internal sealed class PatchWriter
         _ => [],
     };
 
-    private static byte[] MetadataField(AddMetadata entry) =>
-        Field(ModelMetadata, new StringStringEntryProto { Key = entry.Key, Value = entry.Value }.ToByteArray());
+    internal static byte[] MetadataField(string key, string value) =>
+        Field(ModelMetadata, new StringStringEntryProto { Key = key, Value = value }.ToByteArray());
 
     private static byte[] Field(int number, byte[] body) => Message(output =>
     {

@@ -5,16 +5,15 @@ internal static class ExternalData
 {
     /// <summary>The paths of the data files a model names, each once.</summary>
     public static IReadOnlyCollection<string> Files(Model model) =>
-        [.. model.Tensors.Where(tensor => tensor.External is not null).DistinctBy(tensor => tensor.External!.Location).Select(tensor => Resolve(model, tensor)).Distinct()];
+        [.. model.ExternalTensors.DistinctBy(tensor => tensor.External!.Location).Select(tensor => Resolve(model, tensor)).Distinct()];
 
     /// <summary>Checks that every external tensor lies within its file and every file within the folder.</summary>
     public static void Check(Model model)
     {
         var lengths = new Dictionary<string, long>();
-        foreach (var tensor in model.Tensors)
+        foreach (var tensor in model.ExternalTensors)
         {
-            if (tensor.External is not { } external)
-                continue;
+            var external = tensor.External!;
             if (!lengths.TryGetValue(external.Location, out var fileLength))
                 lengths[external.Location] = fileLength = LengthOf(Resolve(model, tensor), tensor);
             var length = tensor.DataType.Bits() == 0 ? external.Length ?? 0 : tensor.ByteLength;
