@@ -22,6 +22,9 @@ internal static class SkipNorm
     /// </summary>
     public static int ChangedInput(Node node) => node.Is("SkipGroupNorm") ? 0 : 1;
 
+    /// <summary>The inputs that are added up, without the bias.</summary>
+    public static int[] Summands(Node node) => [0, Skip(node)];
+
     /// <summary>Computes the sum as the node does.</summary>
     public static string Sum(Ops ops, string hint, Node node)
     {
