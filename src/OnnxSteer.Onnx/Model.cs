@@ -31,9 +31,9 @@ public sealed class Model
     private readonly Lazy<Dictionary<string, Graph>> _graphsByPath;
     private readonly Lazy<HashSet<string>> _names;
 
-    private Model(ByteSource source, string? folder)
+    private Model(ByteSource source, string? folder, ImmutableDictionary<string, ByteSource> newFiles)
     {
-        (Source, Folder) = (source, folder);
+        (Source, Folder, NewFiles) = (source, folder, newFiles);
         _graphsByPath = new(() => Graphs.ToDictionary(graph => graph.Path));
         _names = new(() => [.. Graphs.SelectMany(graph => graph.DefinedNames)]);
     }
@@ -43,6 +43,9 @@ public sealed class Model
 
     /// <summary>The folder that external data are relative to; null for a model in memory.</summary>
     public string? Folder { get; }
+
+    /// <summary>Data files that patches bring along, by the name they get beside the model; they are written when it is saved.</summary>
+    public ImmutableDictionary<string, ByteSource> NewFiles { get; }
 
     /// <summary>The file that holds exactly these bytes; null for a model in memory or with a patch that is not saved.</summary>
     public string? Path { get; private init; }
@@ -85,9 +88,9 @@ public sealed class Model
     public static Model Parse(ReadOnlyMemory<byte> bytes, string? folder = null, string name = "model in memory") =>
         Read(ByteSource.From(bytes, name), folder);
 
-    internal static Model Read(ByteSource source, string? folder, string? path = null)
+    internal static Model Read(ByteSource source, string? folder, string? path = null, ImmutableDictionary<string, ByteSource>? newFiles = null)
     {
-        var model = new Model(source, folder) { Path = path };
+        var model = new Model(source, folder, newFiles ?? ImmutableDictionary<string, ByteSource>.Empty) { Path = path };
         new ModelReader(model).Read();
         ExternalData.Check(model);
         return model;
@@ -108,12 +111,19 @@ public sealed class Model
 
     /// <summary>The model with a patch in it. This one is unchanged.</summary>
     /// <exception cref="OnnxException">The patch speaks of a value, node or graph that is not here, or its names collide.</exception>
-    public Model Apply(GraphPatch patch) => Read(PatchWriter.Apply(this, patch), Folder);
+    public Model Apply(GraphPatch patch)
+    {
+        var (source, data) = PatchWriter.Apply(this, patch);
+        return Read(source, Folder, newFiles: data is null ? NewFiles : NewFiles.SetItem(data.Name, data.Content()));
+    }
 
     /// <summary>All tensors: initializers, and those in attributes, in sparse tensors and in subgraphs.</summary>
     public IEnumerable<Tensor> Tensors =>
         Graphs.SelectMany(graph => graph.Initializers.Concat(graph.OtherTensors)
             .Concat(graph.Nodes.SelectMany(node => node.Attributes).SelectMany(attribute => attribute.Tensors)));
+
+    /// <summary>Whether a data file is read by a tensor, or needed for undoing a patch.</summary>
+    internal bool Needs(string file) => Tensors.Any(tensor => tensor.External?.Location == file) || PatchRecord.FilesOf(this).Contains(file);
 
     /// <summary>The small message of a field.</summary>
     internal T Message<T>(MessageParser<T> parser, WireField field) where T : IMessage<T>
@@ -133,6 +143,9 @@ public sealed class Model
     /// <summary>Whether any graph has a value of that name.</summary>
     internal bool Knows(string name) => _names.Value.Contains(name);
 
-    internal ByteSource ExternalFile(Tensor tensor) =>
-        _externalFiles.GetOrAdd(tensor.External!.Location, _ => ByteSource.Open(ExternalData.Resolve(this, tensor)));
+    internal ByteSource ExternalFile(Tensor tensor) => DataFile(tensor.External!.Location, $"tensor '{tensor.Name}'");
+
+    /// <summary>A data file, new or beside the model.</summary>
+    internal ByteSource DataFile(string location, string reader) =>
+        NewFiles.TryGetValue(location, out var file) ? file : _externalFiles.GetOrAdd(location, _ => ByteSource.Open(ExternalData.Resolve(this, location, reader)));
 }
