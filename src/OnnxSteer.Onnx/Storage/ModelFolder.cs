@@ -1,3 +1,5 @@
+using OnnxSteer.Onnx.Patching;
+
 namespace OnnxSteer.Onnx.Storage;
 
 /// <summary>How a model folder is written.</summary>
@@ -70,6 +72,9 @@ public static class ModelFolder
             Copy(file, InStaging(file), options.Link, cancel);
         foreach (var (name, bytes) in options.Extra.Where(file => file.Value is not null))
             Create(Path.Combine(staging, name), stream => stream.Write(bytes));
+        foreach (var (name, content) in model.NewFiles)
+            if (model.Needs(name))
+                Create(Path.Combine(staging, name), stream => content.CopyTo(stream, cancel));
         Create(Path.Combine(staging, Path.GetFileName(model.Source.Name)), stream => model.Source.CopyTo(stream, cancel));
 
         string InStaging(string file) => Path.Combine(staging, Path.GetRelativePath(source, file));
@@ -116,7 +121,7 @@ public static class ModelFolder
     {
         var name = Path.GetFileName(file);
         return name.EndsWith(".onnx", StringComparison.OrdinalIgnoreCase) || name.EndsWith(".ort", StringComparison.OrdinalIgnoreCase)
-            || name.Contains(".onnx.data", StringComparison.OrdinalIgnoreCase) || name.Contains(".onnx_data", StringComparison.OrdinalIgnoreCase);
+            || PatchData.IsName(name) || name.Contains(".onnx.data", StringComparison.OrdinalIgnoreCase) || name.Contains(".onnx_data", StringComparison.OrdinalIgnoreCase);
     }
 
     private static void Copy(string from, string to, bool link, CancellationToken cancel)

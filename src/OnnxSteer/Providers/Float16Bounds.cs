@@ -30,7 +30,7 @@ public sealed record Float16Bounds(int Nodes, double Limit, string? Node, double
         public Bound Times(double constant) => new(Factor * constant, Constant * constant);
     }
 
-    internal static Float16Bounds? Of(Model model, IReadOnlyDictionary<Graph, FactTable> facts)
+    internal static Float16Bounds? Of(Model model)
     {
         var bounds = new Dictionary<string, Bound?>();
         var unproved = ImmutableArray.CreateBuilder<string>();
@@ -43,7 +43,7 @@ public sealed record Float16Bounds(int Nodes, double Limit, string? Node, double
                 var result = Of(node, Known);
                 foreach (var output in node.Outputs.Where(output => output.Length > 0))
                     bounds[output] = result;
-                if (node.Output(0) is not { } value || facts[graph][value].DataType != DataType.Float16)
+                if (node.Output(0) is not { } value || FactTable.Of(graph)[value].DataType != DataType.Float16)
                     continue;
                 count++;
                 if (result is not { } bounded)

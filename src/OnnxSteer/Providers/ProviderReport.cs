@@ -34,10 +34,9 @@ public sealed record ProviderReport(Provider Provider, int Nodes, int Untyped, I
         var functions = model.Functions.Select(function => function.Path).ToHashSet();
         var missing = ImmutableArray.CreateBuilder<MissingKernel>();
         var (nodes, untyped) = (0, 0);
-        var facts = new Dictionary<Graph, FactTable>();
         foreach (var graph in model.Graphs)
         {
-            var known = facts[graph] = FactTable.Of(graph, graph.Outer is null ? null : facts.GetValueOrDefault(graph.Outer));
+            var known = FactTable.Of(graph);
             foreach (var node in graph.Nodes)
             {
                 // A model's own functions are expanded into their bodies, whose nodes are looked at themselves.
@@ -51,7 +50,7 @@ public sealed record ProviderReport(Provider Provider, int Nodes, int Untyped, I
                     missing.Add(new MissingKernel(graph.Path, node.Label, node.Domain.Length == 0 ? node.OpType : $"{node.Domain}.{node.OpType}", IsInserted(node), reason));
             }
         }
-        return new ProviderReport(provider, nodes, untyped, missing.ToImmutable(), Float16Bounds.Of(model, facts));
+        return new ProviderReport(provider, nodes, untyped, missing.ToImmutable(), Float16Bounds.Of(model));
     }
 
     internal static bool IsInserted(Node node) => node.Name.Contains(Names.Mark, StringComparison.Ordinal);

@@ -38,7 +38,7 @@ internal sealed class AuthoredGraph
 
     private AuthoredGraph(Graph graph, AuthoredGraph? outer)
     {
-        (Graph, Outer, Facts) = (graph, outer, FactTable.Of(graph, outer?.Facts));
+        (Graph, Outer, Facts) = (graph, outer, FactTable.Of(graph));
         Nodes = Read(graph);
         foreach (var node in Nodes)
             foreach (var output in node.Outputs.Where(output => output.Length > 0))
