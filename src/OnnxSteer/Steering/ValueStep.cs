@@ -5,13 +5,14 @@ namespace OnnxSteer;
 /// <summary>What happens at one value, in every mode that inserts nodes: multiply, add, select.</summary>
 /// <param name="ops">Makes the nodes.</param>
 /// <param name="value">The value.</param>
+/// <param name="before">What the value is called as it was before.</param>
 /// <param name="parameters">Its parameters, by name.</param>
 /// <param name="mask">Which tokens are steered; null for all.</param>
 /// <param name="batch">
 /// Set where parameters hold a row for each batch row: what tells the number of rows, so that a value <c>[batch*tokens, channels]</c>
 /// can be seen as <c>[batch, tokens, channels]</c>.
 /// </param>
-internal sealed class ValueStep(Ops ops, SteeredValue value, ScaledParameters parameters, TokenMask? mask, BatchRows? batch)
+internal sealed class ValueStep(Ops ops, SteeredValue value, string before, ScaledParameters parameters, TokenMask? mask, BatchRows? batch)
 {
     private bool IsSelected => parameters.Lo is not null || mask is not null;
 
@@ -24,7 +25,6 @@ internal sealed class ValueStep(Ops ops, SteeredValue value, ScaledParameters pa
     private IEnumerable<Edit> After()
     {
         var place = value.Place.At with { Range = null };
-        var before = ops.Fresh(place.Value);
         if (value.ShiftsByMean)
         {
             var wide = Widened(before);

@@ -18,6 +18,7 @@ internal static class Projection
             throw new OnnxException($"The direction at site '{site.Name}' has {direction.Unit.Length} channels, the site has {site.Channels}; it was made for another model.");
         var hint = $"onnxsteer.projection.{site.Name}";
         string? sum = null;
+        var missing = 0.0;
         foreach (var (place, width) in site.Places.Select(place => (place, WidthOf(ops.Model, site, place))))
         {
             // A range is read by a vector that is 0 elsewhere, which saves a slice.
@@ -27,8 +28,13 @@ internal static class Projection
             var z = read(place);
             var part = ops.Node(hint, "MatMul", site.DataType == DataType.Float32 ? z : ops.Cast(hint, z, DataType.Float32),
                 ops.Constant(hint, DataType.Float32, [width, 1], vector));
+            if (place.MissingBias is { } bias && ops.Model.GraphAt(place.At.Graph).Constant(bias) is { } constant)
+                missing += constant.ToSingles().Zip(vector, (value, factor) => value * factor).Sum();
             sum = sum is null ? part : ops.Node(hint, "Add", sum, part);
         }
+        // What the value lacks of the module's output is the same for every token.
+        if (missing != 0)
+            sum = ops.Node(hint, "Add", sum!, ops.Constant(hint, DataType.Float32, [], [missing]));
         var column = site.Rank == 3 ? sum! : ops.Reshape(hint, ops.Node(hint, "Reshape", sum!, ops.Node(hint, "Shape", signature.InputIds)), 0, 0, 1);
         return pooling is { } pool ? new TokenPooling(ops, signature, pool).Add(column, DataType.Float32, 3) : column;
     }
