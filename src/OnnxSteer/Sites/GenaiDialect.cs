@@ -36,8 +36,8 @@ internal static partial class GenaiDialect
         }
         foreach (var node in graph.Nodes.Where(SkipNorm.Is))
             if (SumOf(node) is { } site)
-                builder.Add(site, node, SkipNorm.SumOutput, $"structure: the sum inside the fused skip norm '{node.Label}'", Confidence.Certain,
-                    hook: node.Output(SkipNorm.SumOutput) is null ? Hook.Absent : Hook.Unfuse);
+                builder.Add(site, node, SkipNorm.SumOutput(node), $"structure: the sum inside the fused skip norm '{node.Label}'", Confidence.Certain,
+                    hook: node.Output(SkipNorm.SumOutput(node)) is null ? Hook.Absent : Hook.Unfuse);
         return builder.Build("model.");
     }
 

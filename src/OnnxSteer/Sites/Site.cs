@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using OnnxSteer.Onnx;
+using OnnxSteer.Onnx.Inference;
 
 namespace OnnxSteer;
 
@@ -47,11 +48,12 @@ public sealed record Place(ValuePlace At, int NodeIndex, string Node, AxisRange?
 /// <param name="Places">Where it lies; more than one for packed parts and for two branches.</param>
 /// <param name="DataType">Element type of the value.</param>
 /// <param name="Rank">Number of axes of the value, or null where unknown.</param>
-/// <param name="ChannelAxis">The channels' axis; -1 is the last.</param>
+/// <param name="ChannelAxis">The channels' axis: 1 of a feature map with channels first, else -1, the last.</param>
 /// <param name="Channels">How many channels.</param>
 /// <param name="Order">Position in execution order.</param>
 /// <param name="Evidence">What the dialect went by.</param>
 /// <param name="Confidence">How sure it is.</param>
+/// <param name="Layout">Whether the value is a feature map: its axes but the batch's and the channels' are space, not tokens.</param>
 public sealed record Site(
     string Name,
     ImmutableArray<string> Aliases,
@@ -62,10 +64,15 @@ public sealed record Site(
     int Channels,
     int Order,
     string Evidence,
-    Confidence Confidence)
+    Confidence Confidence,
+    ImageLayout Layout = ImageLayout.None)
 {
     /// <summary>The name and the aliases.</summary>
     public IEnumerable<string> Names => Aliases.Prepend(Name);
+
+    /// <summary>The axes of space of a feature map; none for tokens.</summary>
+    public ImmutableArray<long> SpaceAxes =>
+        Layout == ImageLayout.None ? [] : [.. Enumerable.Range(Layout == ImageLayout.ChannelsFirst ? 2 : 1, (Rank ?? 4) - 2).Select(axis => (long)axis)];
 
     /// <summary>The same site under one of its aliases.</summary>
     public Site Called(string alias) =>

@@ -16,13 +16,13 @@ internal sealed class SiteBuilder(Graph graph, FactTable facts)
         var value = node.Output(output) ?? $"{StemOf(node)}output_{output}";
         // A sum has the type and size of the norm beside it.
         var known = facts[hook == Hook.After ? value : node.Outputs[0]];
-        if (!known.DataType.IsFloat() || known.LastDim is not { } last)
+        if (!known.DataType.IsFloat() || known.Channels is not (> 0 and <= int.MaxValue and var channels))
             return;
         var at = new ValuePlace(graph.Path, value, range);
         if (_found.TryGetValue(at, out var found))
             found.Names.Add(module);
         else
-            _found.Add(at, (new Place(at, node.Index, node.Label, null, hook), [module], evidence, confidence, range?.Length ?? (int)last));
+            _found.Add(at, (new Place(at, node.Index, node.Label, null, hook), [module], evidence, confidence, range?.Length ?? (int)channels));
     }
 
     public ImmutableArray<Site> Build(string basePrefix)
@@ -34,8 +34,8 @@ internal sealed class SiteBuilder(Graph graph, FactTable facts)
                 var names = found.Names.OrderByDescending(name => name.Length).ToList();
                 var short_ = names.Where(name => name.StartsWith(basePrefix, StringComparison.Ordinal)).Select(name => name[basePrefix.Length..]);
                 var known = facts[found.Place.Hook == Hook.After ? found.Place.At.Value : graph.Nodes[found.Place.NodeIndex].Outputs[0]];
-                return new Site(names[0], [.. names.Skip(1).Concat(short_)], [found.Place], known.DataType, known.Rank, -1, found.Channels, order++,
-                    found.Evidence, found.Confidence);
+                return new Site(names[0], [.. names.Skip(1).Concat(short_)], [found.Place], known.DataType, known.Rank, known.ChannelAxis, found.Channels, order++,
+                    found.Evidence, found.Confidence, known.Layout);
             })];
     }
 

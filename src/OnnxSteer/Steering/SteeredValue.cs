@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using OnnxSteer.Onnx;
 
 namespace OnnxSteer;
@@ -12,7 +13,8 @@ internal sealed class SteeredValue
 
     private SteeredValue(Place place, Node node, Site site, int width, int maps)
     {
-        (Place, Node, DataType, Rank, ChannelAxis) = (place, node, site.DataType, site.Rank, site.ChannelAxis);
+        (Place, Node, DataType, ChannelAxis, SpaceAxes) = (place, node, site.DataType, site.ChannelAxis, site.SpaceAxes);
+        Rank = IsImage ? SpaceAxes.Length + 2 : site.Rank;
         Maps = [.. Enumerable.Range(0, maps).Select(_ => new ChannelParameters(width))];
         MissingBias = place.Hook == Hook.BeforeBias ? ReadBias(node.Graph, place, width) : new double[width];
     }
@@ -25,8 +27,16 @@ internal sealed class SteeredValue
 
     public int? Rank { get; }
 
-    /// <summary>The channels' axis; -1 is the last.</summary>
+    /// <summary>The channels' axis: 1 of a feature map with channels first, else -1, the last.</summary>
     public int ChannelAxis { get; }
+
+    /// <summary>The axes of space of a feature map; none for tokens.</summary>
+    public ImmutableArray<long> SpaceAxes { get; }
+
+    public bool IsImage => !SpaceAxes.IsEmpty;
+
+    /// <summary>Whether the map acts on the mean over space, and its change shifts the whole channel: <c>y = x + λ (T(m) − m)</c>.</summary>
+    public bool ShiftsByMean { get; private set; }
 
     /// <summary>What each map of the patch does here; a map that leaves the value alone is the identity.</summary>
     public IReadOnlyList<ChannelParameters> Maps { get; }
@@ -47,19 +57,22 @@ internal sealed class SteeredValue
     public bool IsSum => Place.Hook is Hook.Unfuse or Hook.Absent;
 
     /// <summary>Whether the parameters make the change <c>λ (T(z) − z)</c>, which is added elsewhere, rather than the new value.</summary>
-    public bool IsChange => IsSum;
+    public bool IsChange => IsSum || ShiftsByMean;
 
     /// <summary>The type of the scaled parameters: that of what they are multiplied with and added to.</summary>
-    public DataType ParameterType => DataType;
+    public DataType ParameterType => ShiftsByMean ? BoundsType : DataType;
 
-    /// <summary>The type in which a value is held against bounds: its own, but CUDA compares no bfloat16.</summary>
-    public DataType BoundsType => DataType == DataType.BFloat16 ? DataType.Float32 : DataType;
+    /// <summary>
+    /// The type in which a value, or a feature map's mean over space, is held against bounds: its own, but a sum over space overflows
+    /// float16, and CUDA compares no bfloat16.
+    /// </summary>
+    public DataType BoundsType => DataType == DataType.BFloat16 || (IsImage && DataType == DataType.Float16) ? DataType.Float32 : DataType;
 
     /// <summary>What the value lacks of the module's output, per channel: the bias that the next operator adds.</summary>
     public double[] MissingBias { get; }
 
     /// <summary>How many axes follow the channels'.</summary>
-    public int TrailingAxes => ChannelAxis < 0 ? -ChannelAxis - 1 : (Rank ?? throw new OnnxException($"{Place.At}: the channels are axis {ChannelAxis}, and the rank is unknown.")) - 1 - ChannelAxis;
+    public int TrailingAxes => ChannelAxis == 1 ? SpaceAxes.Length : 0;
 
     /// <summary>The shape of one number per channel that broadcasts over the value.</summary>
     public long[] ChannelShape => [Width, .. Enumerable.Repeat(1L, TrailingAxes)];
@@ -74,6 +87,8 @@ internal sealed class SteeredValue
         var values = new Dictionary<ValuePlace, SteeredValue>();
         foreach (var (index, map) in maps.Index())
         {
+            // As the paper's own implementation has it for images; every other method's map acts pixel by pixel.
+            var isMeanMapped = map.Provenance.Method == new LinearFit().Name;
             var taken = new List<(ValuePlace Place, string Site)>();
             foreach (var (name, transport) in map.Sites)
             {
@@ -86,9 +101,11 @@ internal sealed class SteeredValue
                         throw new OnnxException($"The map steers one place twice: '{other.Site}' and '{name}' are both {place.At}. Take one of them out.");
                     taken.Add((place.At, name));
                     var whole = place.At with { Range = null };
-                    if (!values.TryGetValue(whole, out var value))
+                    var isFirst = !values.TryGetValue(whole, out var value);
+                    if (value is null)
                         values[whole] = value = Whole(model, site, place, maps.Count);
                     value.Put(index, name, transport, place);
+                    value.SetRule(model, isMeanMapped, isFirst);
                 }
             }
         }
@@ -118,6 +135,13 @@ internal sealed class SteeredValue
             if (transport.Support is { } support)
                 (parameters.Lo[to + i], parameters.Hi[to + i]) = (support.Lo[from + i] - bias, support.Hi[from + i] - bias);
         }
+    }
+
+    private void SetRule(Model model, bool isMeanMapped, bool isFirst)
+    {
+        if (!isFirst && IsImage && ShiftsByMean != isMeanMapped)
+            throw new OnnxException($"{model.Source.Name}: {Place.At} is a feature map, which linear maps shift by their change of the mean over space and others steer pixel by pixel; one bank cannot do both there.");
+        ShiftsByMean = isMeanMapped && IsImage;
     }
 
     private static double[] ReadBias(Graph graph, Place place, int width)

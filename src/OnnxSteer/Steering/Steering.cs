@@ -11,6 +11,8 @@ public static class Steering
     /// <summary>
     /// The patch that makes a model compute <c>y = z + λ (T(z) − z)</c> at every site of a map. The activation is multiplied
     /// and added to once: <c>z*(1+λ(w−1)) + λb</c>; outside a support, and at positions not asked for, it is selected as it was.
+    /// Feature maps are steered pixel by pixel, bounded by each channel's mean over space; by a map of method <c>linear</c> the
+    /// channel is shifted by what the map does to that mean.
     /// A later patch acts on what the earlier ones made.
     /// </summary>
     /// <exception cref="OnnxException">
@@ -76,8 +78,12 @@ public static class Steering
         if (model.Opset() is not >= 7 and var opset)
             throw new OnnxException($"{model.Source.Name}: the model uses opset {opset?.ToString(CultureInfo.InvariantCulture) ?? "none"} of ai.onnx; steering needs 7 or newer, where operators broadcast. Convert the model first.");
         foreach (var value in values.Where(value => value.HasSupport || options.Positions != Positions.All))
+        {
+            if (options.Positions != Positions.All && value.IsImage)
+                throw new OnnxException($"{model.Source.Name}: {value.Place.At} is a feature map, which has no tokens; positions other than 'all' do not apply there.");
             if (model.Opset() < (value.DataType == DataType.BFloat16 ? 16 : 9))
                 throw new OnnxException($"{model.Source.Name}: {value.Place.At} is steered within bounds or at some tokens, which needs Where of opset 9, for bfloat16 16; the model uses {model.Opset()}. Convert the model, or fit a map without bounds.");
+        }
     }
 
     private static void CheckEffect(SteeringMap map, SteeringOptions options)

@@ -63,7 +63,7 @@ public static class SiteTaps
     private static EnableOutput Enable(Model model, Place place)
     {
         var node = model.GraphAt(place.At.Graph).Nodes[place.NodeIndex];
-        return new EnableOutput("tap", place.At.Graph, node.Outputs[0], SkipNorm.SumOutput, place.At.Value);
+        return new EnableOutput("tap", place.At.Graph, node.Outputs[0], SkipNorm.SumOutput(node), place.At.Value);
     }
 
     private sealed class Pools(Ops ops, DecoderSignature signature, Pooling pooling)
