@@ -42,6 +42,9 @@ public sealed partial class FactTable
         }
     }
 
+    /// <summary>The single integer that a value is known to hold, or null: a constant, the last size of some value, or what is reckoned from such.</summary>
+    public long? Integer(string value) => Size(value);
+
     private bool Pass()
     {
         var changed = false;
