@@ -21,9 +21,9 @@ public sealed partial class FactTable
     {
         var table = new FactTable(graph, outer);
         var isSorted = graph.Nodes.All(node => node.Inputs.All(name => !(graph.Producer(name)?.Index > node.Index)));
-        for (var pass = 0; pass < (isSorted ? 1 : MaxPasses) && table.Pass(); pass++)
-        {
-        }
+        table.PassAll(isSorted);
+        if (table.PassBack())
+            table.PassAll(isSorted);
         return table;
     }
 
@@ -42,12 +42,17 @@ public sealed partial class FactTable
         }
     }
 
-    /// <summary>The single integer that a value is known to hold, or null: a constant, the last size of some value, or what is reckoned from such.</summary>
-    public long? Integer(string value) => Size(value);
+    private void PassAll(bool isSorted)
+    {
+        for (var pass = 0; pass < (isSorted ? 1 : MaxPasses) && Pass(); pass++)
+        {
+        }
+    }
 
     private bool Pass()
     {
         var changed = false;
+        _sizes.Clear();
         foreach (var node in _graph.Nodes)
             for (var i = 0; i < node.Outputs.Length; i++)
             {
@@ -56,6 +61,8 @@ public sealed partial class FactTable
                 var facts = Infer(node, i);
                 if (_graph.Info(value) is { } info)
                     facts = facts.Or(Of(info));
+                if (facts.LastDim is null && _read.TryGetValue(value, out var size))
+                    facts = facts with { LastDim = size };
                 if (_facts.TryGetValue(value, out var known) && known == facts)
                     continue;
                 _facts[value] = facts;
