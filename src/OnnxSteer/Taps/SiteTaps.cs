@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using OnnxSteer.Onnx;
+using OnnxSteer.Onnx.Inference;
 using OnnxSteer.Onnx.Patching;
 using OnnxSteer.Onnx.Protobuf;
 
@@ -27,13 +28,15 @@ public static class SiteTaps
     }
 
     /// <summary>
-    /// Pools the sites' values over the real tokens of each row inside the graph, so that only <c>[batch, channels]</c> leaves
-    /// it, in float32; and prunes everything that this does not need. For calls without a past.
+    /// Pools the sites' values over the real tokens of each row, or over the space of feature maps, inside the graph, so that
+    /// only <c>[batch, channels]</c> leaves it, in float32; and prunes everything that this does not need. For calls without a
+    /// past. Graphs without token ids, as denoisers, have no masks: there all tokens count, and a value <c>[batch, channels]</c>
+    /// is taken as it is.
     /// </summary>
-    /// <exception cref="OnnxException">A site lies in a subgraph, or its value is neither <c>[batch, tokens, channels]</c> nor <c>[tokens, channels]</c>.</exception>
+    /// <exception cref="OnnxException">A site lies in a subgraph, or its value has no tokens to pool over.</exception>
     public static (Model Pruned, ImmutableArray<SiteTap> Taps) Pooled(Model model, IEnumerable<Site> sites, Pooling pooling)
     {
-        var signature = DecoderSignature.Of(model);
+        var signature = DecoderSignature.TryOf(model);
         var ops = new Ops(model, "pooling", new FreshNames(model));
         var pools = new Pools(ops, signature, pooling);
         var patch = GraphPatch.Empty;
@@ -66,18 +69,20 @@ public static class SiteTaps
         return new EnableOutput("tap", place.At.Graph, node.Outputs[0], SkipNorm.SumOutput(node), place.At.Value);
     }
 
-    private sealed class Pools(Ops ops, DecoderSignature signature, Pooling pooling)
+    private sealed class Pools(Ops ops, DecoderSignature? signature, Pooling pooling)
     {
         private const string Hint = "onnxsteer.pool";
         private string? _mask, _count, _fill;
 
         public string Add(Site site, string value)
         {
+            var z = site.DataType == DataType.Float32 ? value : ops.Cast(Hint, value, DataType.Float32);
+            if (signature is null || site.Layout != ImageLayout.None)
+                return OfAll(site, z);
             if (site.Rank is not (null or 2 or 3))
                 throw new OnnxException($"Site '{site.Name}' has rank {site.Rank}; only [batch, tokens, channels] and [tokens, channels] can be pooled over tokens.");
-            var z = site.DataType == DataType.Float32 ? value : ops.Cast(Hint, value, DataType.Float32);
             if (site.Rank == 2)
-                z = ops.Node(Hint, "Reshape", z, ops.Node(Hint, "Concat", ops.Fresh(Hint), [ops.Node(Hint, "Shape", signature.InputIds), ops.Integers(-1)], Ops.Int("axis", 0)));
+                z = ops.Node(Hint, "Reshape", z, ops.Node(Hint, "Concat", ops.Fresh(Hint), [ops.Node(Hint, "Shape", signature!.InputIds), ops.Integers(-1)], Ops.Int("axis", 0)));
             // A select, since a product with 0 keeps infinities and NaN of padding.
             if (Mask() is { } mask)
                 z = ops.Node(Hint, "Where", mask, z, _fill ??= ops.Constant(Hint, DataType.Float32, [], [Fill]));
@@ -86,19 +91,28 @@ public static class SiteTaps
                 Pooling.Min => ops.Reduce(Hint, "ReduceMin", z, keep: false, 1),
                 Pooling.Max => ops.Reduce(Hint, "ReduceMax", z, keep: false, 1),
                 Pooling.Last => ops.Reduce(Hint, "ReduceSum", z, keep: false, 1),
-                _ when signature.AttentionMask is null => ops.Reduce(Hint, "ReduceMean", z, keep: false, 1),
+                _ when signature!.AttentionMask is null => ops.Reduce(Hint, "ReduceMean", z, keep: false, 1),
                 _ => ops.Node(Hint, "Div", ops.Reduce(Hint, "ReduceSum", z, keep: false, 1), Count()),
             };
+        }
+
+        // Over all axes between the batch's and the channels', whatever they are called.
+        private string OfAll(Site site, string z)
+        {
+            if (pooling == Pooling.Last)
+                throw new OnnxException($"Site '{site.Name}' has no last token; pool it by mean, min or max.");
+            var axes = site.Layout != ImageLayout.None ? site.SpaceAxes : [.. Enumerable.Range(1, Math.Max(0, (site.Rank ?? 3) - 2)).Select(axis => (long)axis)];
+            return axes.IsEmpty ? ops.Node(Hint, "Identity", z) : ops.Reduce(Hint, pooling switch { Pooling.Min => "ReduceMin", Pooling.Max => "ReduceMax", _ => "ReduceMean" }, z, keep: false, axes.AsSpan());
         }
 
         private double Fill => pooling switch { Pooling.Min => float.MaxValue, Pooling.Max => float.MinValue, _ => 0 };
 
         // Which tokens count: bool [batch, tokens, 1]; null for all.
         private string? Mask() =>
-            _mask ??= pooling == Pooling.Last ? PositionMask.Add(ops, signature, Positions.Last)
-                : signature.AttentionMask is { } mask ? ops.Cast(Hint, Column(mask), DataType.Bool) : null;
+            _mask ??= pooling == Pooling.Last ? PositionMask.Add(ops, signature!, Positions.Last)
+                : signature!.AttentionMask is { } mask ? ops.Cast(Hint, Column(mask), DataType.Bool) : null;
 
-        private string Count() => _count ??= ops.Reduce(Hint, "ReduceSum", ops.Cast(Hint, signature.AttentionMask!, DataType.Float32), keep: true, 1);
+        private string Count() => _count ??= ops.Reduce(Hint, "ReduceSum", ops.Cast(Hint, signature!.AttentionMask!, DataType.Float32), keep: true, 1);
 
         // Reshape's 0 keeps an axis as it is.
         private string Column(string mask) => ops.Reshape(Hint, mask, 0, -1, 1);
