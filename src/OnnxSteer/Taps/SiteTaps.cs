@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using OnnxSteer.Onnx;
+using OnnxSteer.Onnx.Inference;
 using OnnxSteer.Onnx.Patching;
 using OnnxSteer.Onnx.Protobuf;
 
@@ -27,15 +28,17 @@ public static class SiteTaps
     }
 
     /// <summary>
-    /// Pools the sites' values over the real tokens of each row inside the graph, so that only <c>[batch, channels]</c> leaves
-    /// it, in float32; and prunes everything that this does not need. For calls without a past.
+    /// Pools the sites' values over the real tokens of each row, or over the space of feature maps, inside the graph, so that
+    /// only <c>[batch, channels]</c> leaves it, in float32; and prunes everything that this does not need. For calls without a
+    /// past. Graphs without token ids, as denoisers, have no masks: there all tokens count, and a value <c>[batch, channels]</c>
+    /// is taken as it is.
     /// </summary>
-    /// <exception cref="OnnxException">A site lies in a subgraph, or its value is neither <c>[batch, tokens, channels]</c> nor <c>[tokens, channels]</c>.</exception>
+    /// <exception cref="OnnxException">A site lies in a subgraph, or its value has no tokens to pool over.</exception>
     public static (Model Pruned, ImmutableArray<SiteTap> Taps) Pooled(Model model, IEnumerable<Site> sites, Pooling pooling)
     {
-        var signature = DecoderSignature.Of(model);
+        var signature = DecoderSignature.TryOf(model);
         var ops = new Ops(model, "pooling", new FreshNames(model));
-        var pools = new TokenPooling(ops, signature, pooling);
+        var tokens = signature is null ? null : new TokenPooling(ops, signature, pooling);
         var patch = GraphPatch.Empty;
         var outputs = new Dictionary<string, string>();
         var taps = ImmutableArray.CreateBuilder<SiteTap>();
@@ -49,9 +52,7 @@ public static class SiteTaps
                     continue;
                 if (place.Hook == Hook.Absent)
                     patch = patch.With(Enable(model, place));
-                if (site.Rank is not (null or 2 or 3))
-                    throw new OnnxException($"Site '{site.Name}' has rank {site.Rank}; only [batch, tokens, channels] and [tokens, channels] can be pooled over tokens.");
-                outputs[place.At.Value] = pools.Add(place.At.Value, site.DataType, site.Rank);
+                outputs[place.At.Value] = tokens is not null && site.Layout == ImageLayout.None ? OverTokens(tokens, site, place) : OverAll(ops, site, place, pooling);
             }
             taps.Add(new SiteTap(site, [.. site.Places.Select(place => (place, outputs[place.At.Value]))]));
         }
@@ -60,6 +61,21 @@ public static class SiteTaps
             .With(outputs.Values.Select(output => new AddOutput("pooling", new ValueInfoProto { Name = output })));
         var tapped = model.Apply(patch);
         return (tapped.Apply(Pruning.To(tapped, outputs.Values)), taps.ToImmutable());
+    }
+
+    private static string OverTokens(TokenPooling tokens, Site site, Place place) =>
+        site.Rank is null or 2 or 3 ? tokens.Add(place.At.Value, site.DataType, site.Rank)
+            : throw new OnnxException($"Site '{site.Name}' has rank {site.Rank}; only [batch, tokens, channels] and [tokens, channels] can be pooled over tokens.");
+
+    // Over all axes between the batch's and the channels', whatever they are called.
+    private static string OverAll(Ops ops, Site site, Place place, Pooling pooling)
+    {
+        const string hint = "onnxsteer.pool";
+        if (pooling == Pooling.Last)
+            throw new OnnxException($"Site '{site.Name}' has no last token; pool it by mean, min or max.");
+        var z = site.DataType == DataType.Float32 ? place.At.Value : ops.Cast(hint, place.At.Value, DataType.Float32);
+        var axes = site.Layout != ImageLayout.None ? site.SpaceAxes : [.. Enumerable.Range(1, Math.Max(0, (site.Rank ?? 3) - 2)).Select(axis => (long)axis)];
+        return axes.IsEmpty ? ops.Node(hint, "Identity", z) : ops.Reduce(hint, pooling switch { Pooling.Min => "ReduceMin", Pooling.Max => "ReduceMax", _ => "ReduceMean" }, z, keep: false, axes.AsSpan());
     }
 
     internal static EnableOutput Enable(Model model, Place place)
