@@ -47,6 +47,8 @@ internal static class Options
 
     public static Option<string> Provider() => Choice("--provider", "Where models run. cuda and dml need another flavour of ONNX Runtime (OrtFlavor) and are untested: no such device was at hand.", "cpu", "cpu", "cuda", "dml");
 
+    public static Option<bool> Link() => new("--link") { Description = "Hard-link external data instead of copying it. The Python onnx library from 1.21 on then refuses both folders." };
+
     public static Option<bool> Force(string description) => new("--force") { Description = description };
 
     public static Option<string> Choice(string name, string description, string standard, params string[] values)

@@ -31,12 +31,11 @@ public sealed class Model
     private readonly Lazy<Dictionary<string, Graph>> _graphsByPath;
     private readonly Lazy<HashSet<string>> _names;
     private ImmutableArray<KeyValuePair<string, string>> _metadata = [];
-    private PendingRecord? _record;
     private NamePool? _pool;
 
-    private Model(ByteSource source, string? folder)
+    private Model(ByteSource source, string? folder, ImmutableDictionary<string, ByteSource> newFiles)
     {
-        (Source, Folder) = (source, folder);
+        (Source, Folder, NewFiles) = (source, folder, newFiles);
         _graphsByPath = new(() => Graphs.ToDictionary(graph => graph.Path));
         _names = new(() => [.. Graphs.SelectMany(graph => graph.DefinedNames)]);
     }
@@ -46,6 +45,9 @@ public sealed class Model
 
     /// <summary>The folder that external data are relative to; null for a model in memory.</summary>
     public string? Folder { get; }
+
+    /// <summary>Data files that patches bring along, by the name they get beside the model; they are written when it is saved.</summary>
+    public ImmutableDictionary<string, ByteSource> NewFiles { get; }
 
     /// <summary>The file that holds exactly these bytes; null for a model in memory or with a patch that is not saved.</summary>
     public string? Path { get; private init; }
@@ -62,12 +64,12 @@ public sealed class Model
     /// <summary>Metadata entries in file order.</summary>
     public ImmutableArray<KeyValuePair<string, string>> Metadata
     {
-        get => _record is { } record ? _metadata.Add(KeyValuePair.Create(record.Key, record.Value())) : _metadata;
+        get => Pending is { } record ? _metadata.Add(KeyValuePair.Create(record.Key, record.Value())) : _metadata;
         internal set => _metadata = value;
     }
 
     /// <summary>The keys of the metadata; unlike the values they never wait for a digest.</summary>
-    public IEnumerable<string> MetadataKeys => _metadata.Select(entry => entry.Key).Concat(_record is { } record ? [record.Key] : []);
+    public IEnumerable<string> MetadataKeys => _metadata.Select(entry => entry.Key).Concat(Pending is { } record ? [record.Key] : []);
 
     /// <summary>The main graph.</summary>
     public Graph Graph { get; internal set; } = null!;
@@ -77,6 +79,12 @@ public sealed class Model
 
     /// <summary>Every graph: the main one, the bodies of control flow nodes, and functions; each with its path.</summary>
     public ImmutableArray<Graph> Graphs { get; internal set; } = [];
+
+    /// <summary>The metadata but for the record of a patch just applied.</summary>
+    internal ImmutableArray<KeyValuePair<string, string>> StoredMetadata => _metadata;
+
+    /// <summary>The record of a patch just applied.</summary>
+    internal PendingRecord? Pending { get; private set; }
 
     internal WireField? IrVersionField { get; set; }
 
@@ -98,9 +106,10 @@ public sealed class Model
     public static Model Parse(ReadOnlyMemory<byte> bytes, string? folder = null, string name = "model in memory") =>
         Read(ByteSource.From(bytes, name), folder);
 
-    internal static Model Read(ByteSource source, string? folder, string? path = null, NamePool? names = null)
+    internal static Model Read(
+        ByteSource source, string? folder, string? path = null, NamePool? names = null, ImmutableDictionary<string, ByteSource>? newFiles = null)
     {
-        var model = new Model(source, folder) { Path = path, _pool = names ?? new NamePool() };
+        var model = new Model(source, folder, newFiles ?? ImmutableDictionary<string, ByteSource>.Empty) { Path = path, _pool = names ?? new NamePool() };
         new ModelReader(model, model._pool).Read();
         ExternalData.Check(model);
         return model;
@@ -123,24 +132,28 @@ public sealed class Model
     /// <exception cref="OnnxException">The patch speaks of a value, node or graph that is not here, or its names collide.</exception>
     public Model Apply(GraphPatch patch)
     {
-        var (source, record) = PatchWriter.Apply(this, patch);
-        var model = Derive(source);
+        var (source, record, data) = PatchWriter.Apply(this, patch);
+        var model = Derive(source, data is null ? NewFiles : NewFiles.SetItem(data.Name, data.Content()));
         // The record is the model's last field, and needs no reading.
         if (record is not null)
-            (model._record, model.Source) = (record, record.Behind(source));
+            (model.Pending, model.Source) = (record, record.Behind(source));
         return model;
     }
 
     /// <summary>A model of other bytes that shares most names with this one. The pool is no one's but its last taker's.</summary>
-    internal Model Derive(ByteSource source) => Read(source, Folder, names: Interlocked.Exchange(ref _pool, null));
+    internal Model Derive(ByteSource source, ImmutableDictionary<string, ByteSource> newFiles) =>
+        Read(source, Folder, names: Interlocked.Exchange(ref _pool, null), newFiles: newFiles);
 
     /// <summary>Computes what the bytes still lack: the digest of the model before the last patch, which else waits for its first reader.</summary>
-    internal void Complete(CancellationToken cancel) => _record?.Value(cancel);
+    internal void Complete(CancellationToken cancel) => Pending?.Value(cancel);
 
     /// <summary>All tensors: initializers, and those in attributes, in sparse tensors and in subgraphs.</summary>
     public IEnumerable<Tensor> Tensors =>
         Graphs.SelectMany(graph => graph.Initializers.Concat(graph.OtherTensors)
             .Concat(graph.Nodes.SelectMany(node => node.Attributes).SelectMany(attribute => attribute.Tensors)));
+
+    /// <summary>Whether a data file is read by a tensor, or needed for undoing a patch.</summary>
+    internal bool Needs(string file) => ExternalTensors.Any(tensor => tensor.External!.Location == file) || PatchRecord.FilesOf(this).Contains(file);
 
     /// <summary>The small message of a field.</summary>
     internal T Message<T>(MessageParser<T> parser, WireField field) where T : IMessage<T>
@@ -160,6 +173,9 @@ public sealed class Model
     /// <summary>Whether any graph has a value of that name.</summary>
     internal bool Knows(string name) => Graphs.Length == 1 ? Graph.Defines(name) : _names.Value.Contains(name);
 
-    internal ByteSource ExternalFile(Tensor tensor) =>
-        _externalFiles.GetOrAdd(tensor.External!.Location, _ => ByteSource.Open(ExternalData.Resolve(this, tensor)));
+    internal ByteSource ExternalFile(Tensor tensor) => DataFile(tensor.External!.Location, $"tensor '{tensor.Name}'");
+
+    /// <summary>A data file, new or beside the model.</summary>
+    internal ByteSource DataFile(string location, string reader) =>
+        NewFiles.TryGetValue(location, out var file) ? file : _externalFiles.GetOrAdd(location, _ => ByteSource.Open(ExternalData.Resolve(this, location, reader)));
 }

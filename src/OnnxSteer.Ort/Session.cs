@@ -12,8 +12,8 @@ public sealed unsafe partial class Session : OrtObject
     private readonly NameTable fetches;
     private ModelMetadata? metadata;
 
-    private Session(void* created, NameTable feeds, NameTable fetches)
-        : base(new OrtHandle(created, OrtLibrary.Api->ReleaseSession, new NameTables(feeds, fetches)))
+    private Session(void* created, NameTable feeds, NameTable fetches, IDisposable? files = null)
+        : base(new OrtHandle(created, OrtLibrary.Api->ReleaseSession, new Belongings(feeds, fetches, files)))
     {
         var api = OrtLibrary.Api;
         (this.feeds, this.fetches) = (feeds, fetches);
@@ -77,10 +77,12 @@ public sealed unsafe partial class Session : OrtObject
     /// <param name="model">The whole <c>.onnx</c> file.</param>
     /// <param name="options">How to open it; null for ONNX Runtime's defaults.</param>
     /// <param name="externalDataFolder">Where the model's external data is; null if it has none.</param>
+    /// <param name="externalFiles">Data files that are in memory instead, by the name that the model gives them.</param>
     /// <exception cref="ArgumentException">There are no bytes.</exception>
     /// <exception cref="OrtException">The bytes are no model that ONNX Runtime can run.</exception>
     /// <exception cref="OrtLibraryException">ONNX Runtime's library cannot be used.</exception>
-    public static Session Open(ReadOnlyMemory<byte> model, SessionOptions? options = null, string? externalDataFolder = null)
+    public static Session Open(
+        ReadOnlyMemory<byte> model, SessionOptions? options = null, string? externalDataFolder = null, IReadOnlyDictionary<string, byte[]>? externalFiles = null)
     {
         if (model.IsEmpty)
             throw new ArgumentException("The model has no bytes.", nameof(model));
@@ -96,9 +98,19 @@ public sealed unsafe partial class Session : OrtObject
         void* created;
         using var pin = model.Pin();
         using var nativeOptions = options.ToNative();
-        OrtStatus.Check(OrtLibrary.Api->CreateSessionFromArray(
-            OrtEnvironment.Pointer, pin.Pointer, (nuint)model.Length, nativeOptions.Pointer, &created));
-        return new Session(created, new(), new());
+        var files = externalFiles is { Count: > 0 } ? new NativeFiles(externalFiles) : null;
+        try
+        {
+            files?.AddTo(nativeOptions.Pointer);
+            OrtStatus.Check(OrtLibrary.Api->CreateSessionFromArray(
+                OrtEnvironment.Pointer, pin.Pointer, (nuint)model.Length, nativeOptions.Pointer, &created));
+        }
+        catch
+        {
+            files?.Dispose();
+            throw;
+        }
+        return new Session(created, new(), new(), files);
     }
 
     /// <summary>An input's name as a run wants it.</summary>
@@ -146,12 +158,13 @@ public sealed unsafe partial class Session : OrtObject
         return infos;
     }
 
-    private sealed class NameTables(NameTable feeds, NameTable fetches) : IDisposable
+    private sealed class Belongings(NameTable feeds, NameTable fetches, IDisposable? files) : IDisposable
     {
         public void Dispose()
         {
             feeds.Dispose();
             fetches.Dispose();
+            files?.Dispose();
         }
     }
 }

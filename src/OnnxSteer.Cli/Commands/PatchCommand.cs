@@ -15,7 +15,7 @@ internal static class PatchCommand
         var mode = Options.Choice("--mode", "baked: constant nodes of that strength; live: the strength is an optional input, onnxsteer.strength, one value or one per batch row.", "baked", "baked", "live");
         var positions = Options.Choice("--positions", "Which tokens: all; prompt (calls of several tokens); generated (calls of one); last (the last real token of each row in each call).", "all", "all", "prompt", "generated", "last");
         var label = new Option<string?>("--label") { Description = "The dial's name behind onnxsteer.strength., where a graph has several (default: the map's own label)." };
-        var link = new Option<bool>("--link") { Description = "Hard-link external data instead of copying it. The Python onnx library from 1.21 on then refuses both folders." };
+        var link = Options.Link();
         var identity = new Option<bool>("--allow-identity") { Description = "Write a patch that changes nothing." };
         var force = Options.Force("Replace an existing output folder, and take a map that was fitted on another model.");
         var command = new Command("patch", "Writes a map into a model's graph. The result is an ordinary model folder; the source is not touched.")

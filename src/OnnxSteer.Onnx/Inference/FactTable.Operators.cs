@@ -19,13 +19,13 @@ public sealed partial class FactTable
         "GatherBlockQuantized" => Gather(node) is var facts ? new(Input(node, 2).DataType, facts.Rank, facts.LastDim * Packed(node)) : default,
         "MatMul" or "FusedMatMul" => MatMul(node),
         "MatMulInteger" => MatMul(node) with { DataType = DataType.Int32 },
-        "MatMulNBits" => Input(node, 0) with { LastDim = node.Attribute("N")?.Int },
+        "MatMulNBits" => Last(Input(node, 0) with { LastDim = node.Attribute("N")?.Int }),
         "Gemm" => new(Input(node, 0).DataType, 2, Columns(node) ?? (IsTransposed(node) ? null : Input(node, 1).LastDim)),
         "LayerNormalization" or "SimplifiedLayerNormalization" or "RMSNormalization" => output == 0 ? Normalized(node, 1) : ValueFacts.Unknown,
         "SkipLayerNormalization" or "SkipSimplifiedLayerNormalization" => output is 0 or 3 ? Normalized(node, 2) : ValueFacts.Unknown,
         "GroupQueryAttention" or "MultiHeadAttention" when output == 0 => new(Input(node, 0).DataType, 3, AttentionChannels(node)),
         "Attention" when output == 0 => Input(node, 0) with { LastDim = null },
-        "Add" or "Sub" or "Mul" or "Div" or "Mod" or "Max" or "Min" or "Sum" or "Mean" => Broadcast(node.Inputs),
+        "Add" or "Sub" or "Mul" or "Div" or "Mod" or "Max" or "Min" or "Sum" or "Mean" or "BiasAdd" => Broadcast(node.Inputs),
         "Pow" => Broadcast(node.Inputs) with { DataType = Input(node, 0).DataType },
         "Where" => Broadcast(node.Inputs) with { DataType = Input(node, 1).Or(Input(node, 2)).DataType },
         "Equal" or "Greater" or "GreaterOrEqual" or "Less" or "LessOrEqual" or "And" or "Or" or "Xor" => Broadcast(node.Inputs) with { DataType = DataType.Bool },
@@ -43,11 +43,17 @@ public sealed partial class FactTable
         "Concat" => Concat(node),
         "Split" => Split(node, output),
         "ReduceMean" or "ReduceSum" or "ReduceMax" or "ReduceMin" or "ReduceProd" or "ReduceL2" or "ReduceSumSquare" => Reduced(node),
-        "Conv" or "ConvTranspose" or "Resize" or "MaxPool" or "AveragePool" or "Pad" or "Tile" => output == 0 ? Input(node, 0) with { LastDim = null } : ValueFacts.Unknown,
+        "Conv" or "FusedConv" or "ConvTranspose" or "NhwcConv" => Convolution(node),
+        "ConvInteger" => Convolution(node) with { DataType = DataType.Int32 },
+        "Resize" or "Upsample" or "MaxPool" or "AveragePool" or "GlobalAveragePool" => output == 0 ? Resized(node) : ValueFacts.Unknown,
+        "Pad" or "Tile" => Resized(node) with { FirstChannels = null },
+        "GroupNorm" => GroupNorm(node),
+        "SkipGroupNorm" => output is 0 or 1 ? GroupNorm(node) : ValueFacts.Unknown,
+        "InstanceNormalization" or "GroupNormalization" or "BatchNormalization" => output == 0 ? ChannelNorm(node) : ValueFacts.Unknown,
+        "BiasSplitGelu" => Input(node, 0) with { LastDim = Input(node, 0).LastDim / 2 },
         "Identity" or "Dropout" or "Relu" or "Sigmoid" or "Tanh" or "Gelu" or "FastGelu" or "BiasGelu" or "QuickGelu" or "Erf" or "Sqrt" or "Neg" or "Abs" or "Exp"
             or "Log" or "Reciprocal" or "Softmax" or "LogSoftmax" or "Clip" or "LeakyRelu" or "Elu" or "HardSigmoid" or "HardSwish" or "Mish" or "Softplus" or "Swish"
-            or "Silu" or "Sin" or "Cos" or "Round" or "Floor" or "Ceil" or "Sign" or "CumSum" or "Trilu" or "RotaryEmbedding" or "ScatterND" or "ScatterElements"
-            or "BatchNormalization" or "InstanceNormalization" or "GroupNorm" or "GroupNormalization" => output == 0 ? Input(node, 0) : ValueFacts.Unknown,
+            or "Silu" or "Sin" or "Cos" or "Round" or "Floor" or "Ceil" or "Sign" or "CumSum" or "Trilu" or "RotaryEmbedding" or "ScatterND" or "ScatterElements" => output == 0 ? Input(node, 0) : ValueFacts.Unknown,
         _ => ValueFacts.Unknown,
     };
 
@@ -95,7 +101,7 @@ public sealed partial class FactTable
     {
         var (left, right) = (Input(node, 0), Input(node, 1));
         if (Columns(node) is { } columns)
-            return left with { LastDim = columns };
+            return Last(left with { LastDim = columns });
         // A vector's axis goes away; that is rare, and then nothing is said.
         var rank = left.Rank > 1 && right.Rank > 1 ? Max(left.Rank, right.Rank) : null;
         return new(left.DataType, rank, right.Rank > 1 && !IsTransposed(node) ? right.LastDim : null);
@@ -107,13 +113,19 @@ public sealed partial class FactTable
     private ValueFacts Normalized(Node node, int weight)
     {
         var facts = Input(node, 0);
-        return facts with { LastDim = WeightDims(node, weight) is [.., var channels] ? channels : facts.LastDim };
+        return Last(facts with { LastDim = WeightDims(node, weight) is [.., var channels] ? channels : facts.LastDim });
     }
+
+    // What works along the last axis takes that for the channels.
+    private static ValueFacts Last(ValueFacts facts) => facts.Layout == ImageLayout.ChannelsFirst ? new(facts.DataType, facts.Rank, facts.LastDim) : facts;
 
     // Packed queries, keys and values are as many heads side by side.
     private long? AttentionChannels(Node node)
     {
         var query = Input(node, 0);
+        // Queries, keys and values as [batch, tokens, heads, 3, channels].
+        if (query is { Rank: 5, LastDim: { } size })
+            return node.Attribute("num_heads")?.Int * size;
         if (query.Rank != 3)
             return null;
         if (node.Input(1) is not null)
@@ -151,10 +163,12 @@ public sealed partial class FactTable
                 facts.LastDim is > 1 ? facts.LastDim : result.LastDim ?? facts.LastDim);
         }
         // A size of 1 on one side says nothing while the other is unknown.
-        return new(result.DataType, isRankKnown ? result.Rank : null, result.LastDim == 1 ? null : result.LastDim);
+        return BroadcastImage(inputs, new(result.DataType, isRankKnown ? result.Rank : null, result.LastDim == 1 ? null : result.LastDim));
     }
 
-    private ValueFacts Reshape(Node node)
+    private ValueFacts Reshape(Node node) => Unfolded(node, ReshapeBySizes(node));
+
+    private ValueFacts ReshapeBySizes(Node node)
     {
         var type = Input(node, 0).DataType;
         if (Integers(node, 1) is { } sizes)
@@ -192,9 +206,11 @@ public sealed partial class FactTable
     {
         var (facts, dims) = (Input(node, 0), WeightDims(node, 0));
         if (node.Attribute("perm")?.Ints is not { Count: > 0 } perm)
-            return facts with { LastDim = dims is [var first, ..] ? first : null };
+            return new(facts.DataType, facts.Rank, dims is [var first, ..] ? first : null);
+        var (layout, channels) = Permuted(facts, perm);
         return new(facts.DataType, perm.Count,
-            perm[^1] == perm.Count - 1 ? facts.LastDim : perm[^1] >= 0 && perm[^1] < dims?.Length ? dims.Value[(int)perm[^1]] : null);
+            perm[^1] == perm.Count - 1 ? facts.LastDim : layout == ImageLayout.ChannelsLast ? facts.Channels : perm[^1] >= 0 && perm[^1] < dims?.Length ? dims.Value[(int)perm[^1]] : null,
+            layout, channels);
     }
 
     private ValueFacts Unsqueeze(Node node)
@@ -210,6 +226,8 @@ public sealed partial class FactTable
     {
         var facts = Input(node, 0);
         var axes = node.Attribute("axes")?.Ints ?? Integers(node, 3);
+        if (axes?.Any(axis => IsChannelAxis(axis, facts)) != false)
+            facts = facts with { FirstChannels = null };
         if (axes is null || facts is not { Rank: { } rank, LastDim: var size })
             return facts with { LastDim = null };
         if (axes.All(axis => axis >= 0 ? axis < rank - 1 : axis < -1))
@@ -227,6 +245,8 @@ public sealed partial class FactTable
         var merged = inputs.Aggregate(ValueFacts.Unknown, (all, facts) => all.Or(facts));
         if (node.Attribute("axis") is not { Int: var axis } || (merged.Rank is null && axis != -1))
             return merged with { LastDim = null };
+        if (IsChannelAxis(axis, merged))
+            return merged with { FirstChannels = inputs.TrueForAll(facts => facts.FirstChannels is not null) ? inputs.Sum(facts => facts.FirstChannels) : null };
         if (!IsLast(axis, merged.Rank))
             return axis >= 0 ? merged : merged with { LastDim = null };
         return merged with { LastDim = inputs.TrueForAll(facts => facts.LastDim is not null) ? inputs.Sum(facts => facts.LastDim) : null };
@@ -236,17 +256,20 @@ public sealed partial class FactTable
     {
         var facts = Input(node, 0);
         var axis = node.Attribute("axis")?.Int ?? 0;
+        var sizes = node.Attribute("split")?.Ints ?? Integers(node, 1);
+        long? Part(long? size) => output < sizes?.Count ? sizes[output] : size % node.Outputs.Length == 0 ? size / node.Outputs.Length : null;
+        if (IsChannelAxis(axis, facts))
+            return facts with { FirstChannels = Part(facts.FirstChannels) };
         if (!IsLast(axis, facts.Rank))
             return facts.Rank is not null && axis >= 0 ? facts : facts with { LastDim = null };
-        var sizes = node.Attribute("split")?.Ints ?? Integers(node, 1);
-        return facts with { LastDim = output < sizes?.Count ? sizes[output] : facts.LastDim % node.Outputs.Length == 0 ? facts.LastDim / node.Outputs.Length : null };
+        return facts with { LastDim = Part(facts.LastDim) };
     }
 
     private ValueFacts Reduced(Node node)
     {
         var facts = Input(node, 0);
         if (node.Attribute("keepdims")?.Int is null or 1)
-            return facts with { LastDim = null };
+            return new(facts.DataType, facts.Rank, null);
         return new(facts.DataType, Axes(node) is { Count: > 0 } axes ? facts.Rank - axes.Count : null, null);
     }
 

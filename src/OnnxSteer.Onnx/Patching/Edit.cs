@@ -1,4 +1,5 @@
 using OnnxSteer.Onnx.Protobuf;
+using OnnxSteer.Onnx.Wire;
 
 namespace OnnxSteer.Onnx.Patching;
 
@@ -64,7 +65,7 @@ public sealed record RenameOutput(string Label, string Graph, string Value, stri
     public override string ToString() => $"{Label}: rename output {Value} to {NewName} in {Graph}";
 }
 
-/// <summary>Makes one input of the node that makes <paramref name="Value"/> read another value.</summary>
+/// <summary>Makes one input of the node that makes <paramref name="Value"/> read another value; an optional one may have been left out.</summary>
 public sealed record ReplaceInput(string Label, string Graph, string Value, int Input, string NewName) : Edit(Label)
 {
     /// <inheritdoc/>
@@ -76,6 +77,16 @@ public sealed record EnableOutput(string Label, string Graph, string Value, int 
 {
     /// <inheritdoc/>
     public override string ToString() => $"{Label}: output {Output} of the node that makes {Value} becomes {Name} in {Graph}";
+}
+
+/// <summary>
+/// Gives an initializer other contents of the same type and shape; whoever reads it reads the new ones. Large contents, and those that
+/// lay outside the model file, go to a new data file beside it when the model is saved; the old ones stay where they are.
+/// </summary>
+public sealed record RewriteInitializer(string Label, string Graph, string Name, ByteSource Data) : Edit(Label)
+{
+    /// <inheritdoc/>
+    public override string ToString() => $"{Label}: rewrite initializer {Name} of {Graph}";
 }
 
 /// <summary>What <see cref="Remove"/> takes away.</summary>

@@ -92,6 +92,9 @@ public sealed record GraphPatch
 /// <param name="Properties">What else a reader may want to know: mode, strength, map.</param>
 public sealed record PatchTitle(string Label, ImmutableSortedDictionary<string, string> Properties)
 {
+    /// <summary>The title with more properties.</summary>
+    public PatchTitle With(IEnumerable<KeyValuePair<string, string>> more) => this with { Properties = Properties.AddRange(more) };
+
     /// <summary>Whether label and properties are the same.</summary>
     public bool Equals(PatchTitle? other) => other is not null && Label == other.Label && Properties.SequenceEqual(other.Properties);
 

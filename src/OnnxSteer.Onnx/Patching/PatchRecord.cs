@@ -14,17 +14,21 @@ namespace OnnxSteer.Onnx.Patching;
 /// <param name="Length">Bytes of the model before.</param>
 /// <param name="Sha256">Digest of the model before.</param>
 /// <param name="Splices">What was replaced, in order of offset in the model before.</param>
-public sealed record PatchRecord(string Label, SortedDictionary<string, string> Properties, long Length, string Sha256, IReadOnlyList<ReplacedBytes> Splices)
+/// <param name="Data">The patch's own data file, beside the model; null if it has none.</param>
+/// <param name="Files">Data files that the model before reads and this one may not.</param>
+public sealed record PatchRecord(
+    string Label, SortedDictionary<string, string> Properties, long Length, string Sha256, IReadOnlyList<ReplacedBytes> Splices, string? Data = null,
+    IReadOnlyList<string>? Files = null)
 {
     private const string KeyPrefix = "onnxsteer.patch.";
     private const int MaxNumber = 1_000_000;
 
-    // Renamed values and lengths take some bytes each; a patch that replaces weights keeps them elsewhere.
-    private const int MaxReplacedBytes = 1 << 24;
+    // Longer pieces are kept in the patch's data file.
+    private const int MaxReplacedBytes = 1 << 16;
 
     /// <summary>The patches in a model, oldest first.</summary>
     /// <exception cref="OnnxException">A record that is not readable.</exception>
-    public static IReadOnlyList<PatchRecord> All(Model model) => [.. Entries(model).Select(entry => Parse(model, entry.Key, entry.Value))];
+    public static IReadOnlyList<PatchRecord> All(Model model) => [.. Entries(model.Metadata).Select(entry => Parse(model, entry.Key, entry.Value))];
 
     /// <summary>How many patches a model holds.</summary>
     public static int Count(Model model) => model.MetadataKeys.Count(key => NumberOf(key) > 0);
@@ -40,35 +44,49 @@ public sealed record PatchRecord(string Label, SortedDictionary<string, string> 
         var splices = new List<Splice>();
         foreach (var splice in record.Splices)
         {
+            var bytes = splice.KeptAt is { } at ? Kept(at, splice.KeptLength) : ByteSource.From(splice.Bytes);
             if (splice.Offset < previous || splice.Length < 0 || splice.Offset > record.Length || splice.Length > model.Source.Length - splice.Offset - shift)
                 throw changed;
-            splices.Add(new Splice(splice.Offset + shift, splice.Length, splice.Bytes));
-            shift += splice.Length - splice.Bytes.Length;
-            previous = splice.Offset + splice.Bytes.Length;
+            splices.Add(new Splice(splice.Offset + shift, splice.Length, bytes));
+            shift += splice.Length - bytes.Length;
+            previous = splice.Offset + bytes.Length;
         }
         // Behind the original's end lies the record itself.
         var end = record.Length + shift;
         if (end < 0 || end > model.Source.Length || previous > record.Length)
             throw changed;
-        splices.Add(new Splice(end, model.Source.Length - end, default));
+        splices.Add(new Splice(end, model.Source.Length - end, ByteSource.From(default)));
         var original = SplicedSource.Of(model.Source, splices);
         if (original.Length != record.Length || original.Sha256() != record.Sha256)
             throw changed;
-        return model.Derive(original);
+        return model.Derive(original, model.NewFiles);
+
+        ByteSource Kept(long offset, long length)
+        {
+            if (record.Data is not { } file)
+                throw changed;
+            return model.DataFile(file, $"the record of patch '{record.Label}'").Slice(offset, length);
+        }
     }
 
-    internal static PendingRecord Entry(Model model, PatchTitle title, IReadOnlyList<Splice> splices)
+    /// <summary>Data files that undoing the patches of a model needs.</summary>
+    internal static IEnumerable<string> FilesOf(Model model) =>
+        Entries(model.StoredMetadata).Select(entry => Parse(model, entry.Key, entry.Value)).Concat(model.Pending is { } pending ? [pending.Record] : [])
+            .SelectMany(record => (record.Files ?? []).Concat(record.Splices.Any(splice => splice.KeptAt is not null) && record.Data is { } data ? [data] : [])).Distinct();
+
+    internal static int NextNumber(Model model) => model.MetadataKeys.Select(NumberOf).DefaultIfEmpty(0).Max() + 1;
+
+    internal static PendingRecord Entry(Model model, PatchTitle title, IReadOnlyList<Splice> splices, PatchData data, IReadOnlyList<string> files)
     {
-        var replaced = splices.Select(splice => new ReplacedBytes(splice.Offset, splice.Inserted.Length, model.Source.ToArray(splice.Offset, splice.Removed))).ToList();
-        if (replaced.Sum(splice => (long)splice.Bytes.Length) is var size and > MaxReplacedBytes)
-            throw new OnnxException($"{model.Source.Name}: patch '{title.Label}' replaces {size} bytes inline; at most {MaxReplacedBytes} can be kept for undoing it.");
-        var number = model.MetadataKeys.Select(NumberOf).DefaultIfEmpty(0).Max() + 1;
-        return new PendingRecord(string.Create(CultureInfo.InvariantCulture, $"{KeyPrefix}{number}"),
-            new PatchRecord(title.Label, new SortedDictionary<string, string>(title.Properties), model.Source.Length, "", replaced), model.Source);
+        var replaced = splices.Select(splice => splice.Removed <= MaxReplacedBytes
+            ? new ReplacedBytes(splice.Offset, splice.Inserted.Length, model.Source.ToArray(splice.Offset, splice.Removed))
+            : new ReplacedBytes(splice.Offset, splice.Inserted.Length, [], data.Add(model.Source.Slice(splice.Offset, splice.Removed)), splice.Removed)).ToList();
+        return new PendingRecord(string.Create(CultureInfo.InvariantCulture, $"{KeyPrefix}{NextNumber(model)}"), new PatchRecord(
+            title.Label, new SortedDictionary<string, string>(title.Properties), model.Source.Length, "", replaced, data.IsEmpty ? null : data.Name, files.Count == 0 ? null : files), model.Source);
     }
 
-    private static IEnumerable<KeyValuePair<string, string>> Entries(Model model) =>
-        model.Metadata.Where(entry => NumberOf(entry.Key) > 0).OrderBy(entry => NumberOf(entry.Key));
+    private static IEnumerable<KeyValuePair<string, string>> Entries(IEnumerable<KeyValuePair<string, string>> metadata) =>
+        metadata.Where(entry => NumberOf(entry.Key) > 0).OrderBy(entry => NumberOf(entry.Key));
 
     private static int NumberOf(string key) =>
         key.StartsWith(KeyPrefix, StringComparison.Ordinal) && int.TryParse(key.AsSpan(KeyPrefix.Length), NumberStyles.None, CultureInfo.InvariantCulture, out var number) && number < MaxNumber ? number : 0;
@@ -91,9 +109,11 @@ public sealed record PatchRecord(string Label, SortedDictionary<string, string> 
 /// <summary>Bytes that a patch replaced.</summary>
 /// <param name="Offset">Where they lay in the model before.</param>
 /// <param name="Length">How many bytes took their place.</param>
-/// <param name="Bytes">The bytes themselves.</param>
-public sealed record ReplacedBytes(long Offset, long Length, byte[] Bytes);
+/// <param name="Bytes">The bytes themselves, unless they are kept elsewhere.</param>
+/// <param name="KeptAt">Where they begin in the patch's data file.</param>
+/// <param name="KeptLength">How many lie there.</param>
+public sealed record ReplacedBytes(long Offset, long Length, byte[] Bytes, long? KeptAt = null, long KeptLength = 0);
 
 [JsonSerializable(typeof(PatchRecord))]
-[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase)]
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
 internal sealed partial class PatchRecordJson : JsonSerializerContext;

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Globalization;
 using System.Text;
 using Google.Protobuf;
 using OnnxSteer.Onnx.Protobuf;
@@ -14,13 +15,19 @@ internal sealed class PatchWriter
     private const int ModelIrVersion = 1, ModelMetadata = 14;
     private const int MaxOutputs = 1000;
 
+    // Contents of this size or more go to a data file, as do replaced bytes.
+    private const long MaxInlineBytes = 1 << 20;
+
     private readonly Model _model;
     private readonly SpliceSet _splices = new();
+    private readonly WireCursor _cursor;
+    private readonly PatchData _data;
 
-    private PatchWriter(Model model) => _model = model;
+    private PatchWriter(Model model) =>
+        (_model, _data, _cursor) = (model, new PatchData(model, PatchRecord.NextNumber(model)), new WireCursor(model.Source));
 
-    /// <summary>The patched bytes, and what is to be recorded behind them.</summary>
-    public static (ByteSource Source, PendingRecord? Record) Apply(Model model, GraphPatch patch)
+    /// <summary>The patched bytes, what is to be recorded behind them, and the data file that goes with them, if there is anything in it.</summary>
+    public static (ByteSource Source, PendingRecord? Record, PatchData? Data) Apply(Model model, GraphPatch patch)
     {
         var writer = new PatchWriter(model);
         writer.CheckNames(patch);
@@ -29,7 +36,9 @@ internal sealed class PatchWriter
         foreach (var edits in patch.Edits.OfType<EnableOutput>().GroupBy(enable => writer.Producer(enable.Graph, enable.Value)))
             writer.Enable(edits.Key, [.. edits]);
         var splices = writer._splices.Build(model.Source);
-        return (SplicedSource.Of(model.Source, splices), patch.Title is { } title ? PatchRecord.Entry(model, title, splices) : null);
+        var record = patch.Title is not { } title ? null
+            : PatchRecord.Entry(model, title, splices, writer._data, [.. patch.Edits.OfType<RewriteInitializer>().Select(edit => writer.Initializer(edit).External?.Location).OfType<string>().Distinct()]);
+        return (SplicedSource.Of(model.Source, splices), record, writer._data.IsEmpty ? null : writer._data);
     }
 
     private void Write(Edit edit)
@@ -48,12 +57,15 @@ internal sealed class PatchWriter
             case AddOutput add:
                 Append(_model.Graph, GraphOutput, add.Info);
                 break;
+            case RewriteInitializer rewrite:
+                Rewrite(rewrite);
+                break;
             case RenameOutput rename:
                 var producer = Producer(rename.Graph, rename.Value);
                 ReplaceText(producer, NodeOutput, producer.Outputs.IndexOf(rename.Value), rename.NewName);
                 break;
             case ReplaceInput replace:
-                ReplaceText(Producer(replace.Graph, replace.Value), NodeInput, replace.Input, replace.NewName);
+                SetInput(Producer(replace.Graph, replace.Value), replace.Input, replace.NewName);
                 break;
             case EnableOutput:
                 // All of one node at once, see Apply.
@@ -101,6 +113,29 @@ internal sealed class PatchWriter
         _splices.Add(frame, frame.Field.End, 0, Field(number, message.ToByteArray()));
     }
 
+    private Tensor Initializer(RewriteInitializer edit) =>
+        _model.GraphAt(edit.Graph).Initializers.FirstOrDefault(tensor => tensor.Name == edit.Name)
+        ?? throw new OnnxException($"{_model.Source.Name}: graph '{edit.Graph}' has no initializer '{edit.Name}' ({edit.Label}).");
+
+    private void Rewrite(RewriteInitializer edit)
+    {
+        var old = Initializer(edit);
+        if (edit.Data.Length != old.ByteLength)
+            throw new OnnxException($"{_model.Source.Name}: initializer {old} holds {old.ByteLength} bytes; {edit.Data.Length} were given ({edit.Label}).");
+        var tensor = new TensorProto { Name = old.Name, DataType = (int)old.DataType, Dims = { old.Dims } };
+        if (old.External is null && edit.Data.Length < MaxInlineBytes)
+            tensor.RawData = UnsafeByteOperations.UnsafeWrap(edit.Data.ToArray());
+        else
+        {
+            tensor.DataLocation = TensorProto.Types.DataLocation.External;
+            var start = _data.Add(edit.Data);
+            foreach (var (key, value) in new[] { ("location", _data.Name), ("offset", start.ToString(CultureInfo.InvariantCulture)), ("length", edit.Data.Length.ToString(CultureInfo.InvariantCulture)) })
+                tensor.ExternalData.Add(new StringStringEntryProto { Key = key, Value = value });
+        }
+        var frame = _model.GraphAt(edit.Graph).Frames.First(frame => old.Field.Start >= frame.Field.Body && old.Field.End <= frame.Field.End);
+        _splices.Add(frame, old.Field.Start, old.Field.End - old.Field.Start, Field(GraphInitializer, tensor.ToByteArray()));
+    }
+
     private void Enable(Node node, List<EnableOutput> edits)
     {
         foreach (var edit in edits)
@@ -131,14 +166,27 @@ internal sealed class PatchWriter
 
     private Node Producer(string graph, string value) => Names.RequireProducer(_model, new ValuePlace(graph, value));
 
+    private void SetInput(Node node, int index, string name)
+    {
+        if (index is < 0 or >= MaxOutputs)
+            throw new OnnxException($"{_model.Source.Name}: {node} can have no input {index}.");
+        if (index < node.Inputs.Length)
+        {
+            ReplaceText(node, NodeInput, index, name);
+            return;
+        }
+        for (var i = node.Inputs.Length; i <= index; i++)
+            _splices.Add(node.Frame, node.Frame.Field.End, 0, Field(NodeInput, Encoding.UTF8.GetBytes(i == index ? name : "")));
+    }
+
     private void ReplaceText(Node node, int number, int index, string text)
     {
-        var cursor = new WireCursor(_model.Source);
-        cursor.Enter(node.Frame.Field.Body);
-        while (cursor.Next(node.Frame.Field.End, out var field))
+        var frame = node.Frame;
+        _cursor.Enter(frame.Field.Body);
+        while (_cursor.Next(frame.Field.End, out var field))
             if (field.Is(number, WireType.Length) && index-- == 0)
             {
-                _splices.Add(node.Frame, field.Start, field.End - field.Start, Field(number, Encoding.UTF8.GetBytes(text)));
+                _splices.Add(frame, field.Start, field.End - field.Start, Field(number, Encoding.UTF8.GetBytes(text)));
                 return;
             }
         throw new OnnxException($"{_model.Source.Name}: {node} has {node.Inputs.Length} inputs and {node.Outputs.Length} outputs; the one that a patch wants to rename is not among them.");

@@ -16,6 +16,9 @@ internal sealed class PendingRecord(string key, PatchRecord record, ByteSource b
 
     public string Key => key;
 
+    /// <summary>The record, without the digest.</summary>
+    public PatchRecord Record => record;
+
     /// <summary>The metadata entry's value, the digest in it.</summary>
     public string Value(CancellationToken cancel = default)
     {

@@ -1,3 +1,4 @@
+using OnnxSteer.Onnx.Patching;
 using OnnxSteer.Onnx.Wire;
 
 namespace OnnxSteer.Onnx.Storage;
@@ -79,6 +80,9 @@ public static class ModelFolder
             files.Write(Path.Combine(staging, Path.GetFileName(model.Source.Name)), model.Source, cancel);
             foreach (var file in data.Where(file => !extra.Contains(file)))
                 Copy(file, options.Link);
+            foreach (var (name, content) in model.NewFiles)
+                if (model.Needs(name))
+                    files.Write(Path.Combine(staging, name), content, cancel);
             foreach (var (name, make) in options.Extra)
                 if (make is not null)
                     files.Write(Path.Combine(staging, name), ByteSource.From(make()), cancel);
@@ -148,7 +152,7 @@ public static class ModelFolder
     {
         var name = Path.GetFileName(file);
         return name.EndsWith(".onnx", StringComparison.OrdinalIgnoreCase) || name.EndsWith(".ort", StringComparison.OrdinalIgnoreCase)
-            || name.Contains(".onnx.data", StringComparison.OrdinalIgnoreCase) || name.Contains(".onnx_data", StringComparison.OrdinalIgnoreCase);
+            || PatchData.IsName(name) || name.Contains(".onnx.data", StringComparison.OrdinalIgnoreCase) || name.Contains(".onnx_data", StringComparison.OrdinalIgnoreCase);
     }
 
     private static void Publish(string staging, string target)

@@ -84,6 +84,21 @@ public abstract class ByteSource
     /// <summary>Bytes in memory; they must not change.</summary>
     public static ByteSource From(ReadOnlyMemory<byte> bytes, string name = "model in memory") => new MemorySource(name, bytes);
 
+    /// <summary>Bytes that are reckoned when they are read.</summary>
+    /// <param name="name">What messages call them.</param>
+    /// <param name="length">Bytes in all.</param>
+    /// <param name="read">Fills a buffer with the bytes from an offset on; it is asked for what lies within alone.</param>
+    public static ByteSource Computed(string name, long length, ComputedRead read) => new ComputedSource(name, length, read);
+
+    /// <summary>Part of this source.</summary>
+    /// <exception cref="OnnxException">The range does not lie within it.</exception>
+    public ByteSource Slice(long offset, long length)
+    {
+        if (offset < 0 || length < 0 || length > Length - offset)
+            throw new OnnxException($"{Name}: bytes {offset} to {offset + length} were asked for, but there are {Length}.");
+        return new ComputedSource(Name, length, (at, destination) => Read(offset + at, destination));
+    }
+
     // The handle closes itself when the last model that reads from it is gone.
     private sealed class FileSource(string path, SafeFileHandle handle) : ByteSource(path, RandomAccess.GetLength(handle))
     {
@@ -100,9 +115,17 @@ public abstract class ByteSource
         }
     }
 
+    private sealed class ComputedSource(string name, long length, ComputedRead read) : ByteSource(name, length)
+    {
+        private protected override void ReadCore(long offset, Span<byte> destination) => read(offset, destination);
+    }
+
     private sealed class MemorySource(string name, ReadOnlyMemory<byte> bytes) : ByteSource(name, bytes.Length)
     {
         private protected override void ReadCore(long offset, Span<byte> destination) =>
             bytes.Span.Slice((int)offset, destination.Length).CopyTo(destination);
     }
 }
+
+/// <summary>Fills a buffer with bytes from an offset on.</summary>
+public delegate void ComputedRead(long offset, Span<byte> destination);

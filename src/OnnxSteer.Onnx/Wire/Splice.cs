@@ -6,7 +6,7 @@ namespace OnnxSteer.Onnx.Wire;
 /// <param name="Offset">Where, in the source.</param>
 /// <param name="Removed">How many bytes of the source go.</param>
 /// <param name="Inserted">What comes in their place.</param>
-internal sealed record Splice(long Offset, long Removed, ReadOnlyMemory<byte> Inserted)
+internal sealed record Splice(long Offset, long Removed, ByteSource Inserted)
 {
     public long End => Offset + Removed;
 }
@@ -25,7 +25,7 @@ internal sealed class SpliceSet
     /// <param name="rank">Order among the insertions at one place of one message; those of equal rank keep the order they were added in.</param>
     public void Add(Frame? frame, long offset, long removed, ReadOnlyMemory<byte> inserted, int rank = 0)
     {
-        _splices.Add((new Splice(offset, removed, inserted), frame?.Depth ?? 0, rank));
+        _splices.Add((new Splice(offset, removed, ByteSource.From(inserted)), frame?.Depth ?? 0, rank));
         Grow(frame, inserted.Length - removed);
     }
 
@@ -61,7 +61,7 @@ internal sealed class SpliceSet
     private static Splice LengthOf(Frame frame, long growth)
     {
         var field = frame.Field;
-        return new Splice(field.Header, field.Body - field.Header, Varint((ulong)(field.Length + growth)));
+        return new Splice(field.Header, field.Body - field.Header, ByteSource.From(Varint((ulong)(field.Length + growth))));
     }
 
     private static byte[] Varint(ulong value)
@@ -77,31 +77,29 @@ internal sealed class SpliceSet
 /// <summary>A source seen through splices: untouched ranges are read from where they always were.</summary>
 internal sealed class SplicedSource : ByteSource
 {
-    private readonly ByteSource _original;
-    private readonly (long Start, long Length, long Offset, ReadOnlyMemory<byte> Inserted)[] _parts;
+    private readonly (long Start, long Length, ByteSource Source, long Offset)[] _parts;
 
-    private SplicedSource(ByteSource original, (long, long, long, ReadOnlyMemory<byte>)[] parts, long length) : base(original.Name, length) =>
-        (_original, _parts) = (original, parts);
+    private SplicedSource(string name, (long, long, ByteSource, long)[] parts, long length) : base(name, length) => _parts = parts;
 
     public static ByteSource Of(ByteSource original, IReadOnlyList<Splice> splices)
     {
-        var parts = new List<(long, long, long, ReadOnlyMemory<byte>)>(2 * splices.Count + 1);
+        var parts = new List<(long, long, ByteSource, long)>(2 * splices.Count + 1);
         long position = 0, read = 0;
         foreach (var splice in splices)
         {
             Keep(splice.Offset);
             if (splice.Inserted.Length > 0)
-                parts.Add((position, splice.Inserted.Length, -1, splice.Inserted));
+                parts.Add((position, splice.Inserted.Length, splice.Inserted, 0));
             position += splice.Inserted.Length;
             read = splice.End;
         }
         Keep(original.Length);
-        return new SplicedSource(original, [.. parts], position);
+        return new SplicedSource(original.Name, [.. parts], position);
 
         void Keep(long end)
         {
             if (end > read)
-                parts.Add((position, end - read, read, default));
+                parts.Add((position, end - read, original, read));
             position += end - read;
             read = end;
         }
@@ -114,10 +112,7 @@ internal sealed class SplicedSource : ByteSource
             var part = _parts[i];
             var skip = offset - part.Start;
             var count = (int)Math.Min(destination.Length, part.Length - skip);
-            if (part.Offset >= 0)
-                _original.Read(part.Offset + skip, destination[..count]);
-            else
-                part.Inserted.Span.Slice((int)skip, count).CopyTo(destination);
+            part.Source.Read(part.Offset + skip, destination[..count]);
             offset += count;
             destination = destination[count..];
         }

@@ -56,6 +56,7 @@ internal unsafe struct OrtApi
     [FieldOffset(206 * Slot)] public delegate* unmanaged<void*, byte**, byte**, nuint, void*> UpdateCUDAProviderOptions;
     [FieldOffset(208 * Slot)] public delegate* unmanaged<void*, void> ReleaseCUDAProviderOptions;
     [FieldOffset(216 * Slot)] public delegate* unmanaged<void*, byte*, byte**, byte**, nuint, void*> SessionOptionsAppendExecutionProvider;
+    [FieldOffset(279 * Slot)] public delegate* unmanaged<void*, byte**, byte**, nuint*, nuint, void*> AddExternalInitializersFromFilesInMemory;
 
     // Session
     [FieldOffset(7 * Slot)] public delegate* unmanaged<void*, void*, void*, void**, void*> CreateSession;

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using OnnxSteer.Onnx;
+using OnnxSteer.Onnx.Inference;
 
 namespace OnnxSteer;
 
@@ -14,12 +15,15 @@ public enum Hook
 
     /// <summary>As <see cref="Unfuse"/>, and the sum's optional output is not enabled in the file.</summary>
     Absent,
+
+    /// <summary>As <see cref="After"/>, but the value lacks the module's bias, which the operator that reads it adds: see <see cref="Place.MissingBias"/>.</summary>
+    BeforeBias,
 }
 
 /// <summary>How sure a dialect is of a site.</summary>
 public enum Confidence
 {
-    /// <summary>Guessed from the structure alone.</summary>
+    /// <summary>Read off the structure alone: names are ours, made in the way of the commonest models.</summary>
     Inferred,
 
     /// <summary>Names or structure speak for it, not both.</summary>
@@ -35,7 +39,14 @@ public enum Confidence
 /// <param name="Node">The producer's name.</param>
 /// <param name="ModuleRange">Which part of the module's last axis this is; null for all of it.</param>
 /// <param name="Hook">How it is steered.</param>
-public sealed record Place(ValuePlace At, int NodeIndex, string Node, AxisRange? ModuleRange, Hook Hook);
+public sealed record Place(ValuePlace At, int NodeIndex, string Node, AxisRange? ModuleRange, Hook Hook)
+{
+    /// <summary>
+    /// With <see cref="Hook.BeforeBias"/> the constant that the module's output has besides the value: <c>z = v + bias</c>, so
+    /// that <c>w*z + b</c> is <c>w*v + (b + (w-1)*bias)</c> here. Null elsewhere.
+    /// </summary>
+    public string? MissingBias { get; init; }
+}
 
 /// <summary>A place where a transport can act, named by its module path, whatever the exporter called the value.</summary>
 /// <param name="Name">Module path, such as <c>model.layers.3.post_attention_layernorm</c>, or <c>value:NAME</c>.</param>
@@ -43,11 +54,12 @@ public sealed record Place(ValuePlace At, int NodeIndex, string Node, AxisRange?
 /// <param name="Places">Where it lies; more than one for packed parts and for two branches.</param>
 /// <param name="DataType">Element type of the value.</param>
 /// <param name="Rank">Number of axes of the value, or null where unknown.</param>
-/// <param name="ChannelAxis">The channels' axis; -1 is the last.</param>
+/// <param name="ChannelAxis">The channels' axis: 1 of a feature map with channels first, else -1, the last.</param>
 /// <param name="Channels">How many channels.</param>
 /// <param name="Order">Position in execution order.</param>
 /// <param name="Evidence">What the dialect went by.</param>
 /// <param name="Confidence">How sure it is.</param>
+/// <param name="Layout">Whether the value is a feature map: its axes but the batch's and the channels' are space, not tokens.</param>
 public sealed record Site(
     string Name,
     ImmutableArray<string> Aliases,
@@ -58,10 +70,15 @@ public sealed record Site(
     int Channels,
     int Order,
     string Evidence,
-    Confidence Confidence)
+    Confidence Confidence,
+    ImageLayout Layout = ImageLayout.None)
 {
     /// <summary>The name and the aliases.</summary>
     public IEnumerable<string> Names => Aliases.Prepend(Name);
+
+    /// <summary>The axes of space of a feature map; none for tokens.</summary>
+    public ImmutableArray<long> SpaceAxes =>
+        Layout == ImageLayout.None ? [] : [.. Enumerable.Range(Layout == ImageLayout.ChannelsFirst ? 2 : 1, (Rank ?? 4) - 2).Select(axis => (long)axis)];
 
     /// <summary>The same site under one of its aliases.</summary>
     public Site Called(string alias) =>

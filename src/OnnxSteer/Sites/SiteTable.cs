@@ -45,7 +45,8 @@ public sealed class SiteTable
 
     /// <summary>
     /// The sites whose name, or one of whose aliases, a regular expression matches from end to end; or the one value that
-    /// <c>value:NAME</c> names. A site matched by an alias only bears that alias.
+    /// <c>value:NAME</c> names. A site matched by an alias only bears that alias. A value's channels lie on its last axis; on
+    /// axis 1 if it is a feature map with channels first, as convolutions and group norms make it.
     /// </summary>
     /// <exception cref="OnnxException">The pattern is no regular expression, or matches nothing; the message lists the nearest names.</exception>
     public ImmutableArray<Site> Matching(string pattern)
@@ -101,10 +102,10 @@ public sealed class SiteTable
         Names.RequireProducer(_model, new ValuePlace(Graph.MainPath, value));
         var node = _model.Graph.Producer(value)!;
         var facts = FactTable.Of(_model.Graph)[value];
-        if (!facts.DataType.IsFloat() || facts.LastDim is not { } channels)
-            throw new OnnxException($"{_model.Source.Name}: value '{value}' cannot be steered: a floating point tensor with a last axis of known size was expected, this is {facts.DataType.Name()} with last axis {facts.LastDim?.ToString() ?? "unknown"}.");
+        if (!facts.DataType.IsFloat() || facts.Channels is not (> 0 and <= int.MaxValue and var channels))
+            throw new OnnxException($"{_model.Source.Name}: value '{value}' cannot be steered: a floating point tensor with an axis of channels of known size was expected, this is {facts.DataType.Name()} with {(facts.ChannelAxis == 1 ? "axis 1" : "last axis")} {facts.Channels?.ToString() ?? "unknown"}.");
         var hook = SkipNorm.IsSum(node, value) ? Hook.Unfuse : Hook.After;
         return new Site(name, [], [new Place(new ValuePlace(Graph.MainPath, value), node.Index, node.Label, null, hook)],
-            facts.DataType, facts.Rank, -1, (int)channels, node.Index, "named by its value", Confidence.Certain);
+            facts.DataType, facts.Rank, facts.ChannelAxis, (int)channels, node.Index, "named by its value", Confidence.Certain, facts.Layout);
     }
 }

@@ -28,6 +28,16 @@ internal static class Floats
         }
     }
 
+    /// <summary>Numbers in a type, as <c>raw_data</c> holds them.</summary>
+    public static byte[] Bytes(DataType type, ReadOnlySpan<double> values)
+    {
+        var size = type.Bits() / 8;
+        var bytes = new byte[values.Length * size];
+        for (var i = 0; i < values.Length; i++)
+            Write(type, values[i], bytes.AsSpan(i * size));
+        return bytes;
+    }
+
     /// <summary>The largest number of a type that is not above a bound: a strict lower bound of a type's numbers stays what it was.</summary>
     public static double Down(DataType type, double value) => -Up(type, -value);
 

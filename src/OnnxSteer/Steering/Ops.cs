@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using System.Security.Cryptography;
 using Google.Protobuf;
 using OnnxSteer.Onnx;
 using OnnxSteer.Onnx.Patching;
@@ -18,11 +19,14 @@ internal sealed class Ops
     private readonly List<TensorProto> _tensors = [];
     private readonly FreshNames _names;
     private readonly Dictionary<string, string> _integers = [];
+    private readonly Dictionary<string, string> _constants = [];
 
     /// <param name="model">The model.</param>
     /// <param name="label">Label of the edits.</param>
     /// <param name="names">Gives names; shared between the parts of one patch.</param>
     public Ops(Model model, string label, FreshNames names) => (_model, _label, _names) = (model, label, names);
+
+    public Model Model => _model;
 
     public long Opset => _model.Opset() ?? 0;
 
@@ -96,14 +100,28 @@ internal sealed class Ops
         return name;
     }
 
+    /// <summary>As many ones as a value of one integer says.</summary>
+    public string Ones(string hint, string count)
+    {
+        var one = new AttributeProto { Name = "value", Type = AttributeProto.Types.AttributeType.Tensor, T = Tensor("", DataType.Int64, [1], BitConverter.GetBytes(1L)) };
+        return Node(hint, "ConstantOfShape", Fresh(hint), [count], one);
+    }
+
     /// <summary>A constant of a floating point type, rounded to nearest from float64, or by a rule of its own.</summary>
     public string Constant(string hint, DataType type, ReadOnlySpan<long> dims, ReadOnlySpan<double> values, Func<DataType, double, double>? round = null)
     {
-        var name = Fresh(hint);
-        var bytes = new byte[values.Length * type.Bits() / 8];
-        for (var i = 0; i < values.Length; i++)
-            Floats.Write(type, round is null ? values[i] : round(type, values[i]), bytes.AsSpan(i * type.Bits() / 8));
-        _tensors.Add(Tensor(name, type, dims, bytes));
+        var rounded = values.ToArray();
+        if (round is not null)
+            for (var i = 0; i < rounded.Length; i++)
+                rounded[i] = round(type, rounded[i]);
+        var bytes = Floats.Bytes(type, rounded);
+        // The same site in two branches has the same constants.
+        var key = $"{type} {string.Join(',', dims.ToArray())} {Convert.ToHexString(SHA256.HashData(bytes))}";
+        if (!_constants.TryGetValue(key, out var name))
+        {
+            _constants[key] = name = Fresh(hint);
+            _tensors.Add(Tensor(name, type, dims, bytes));
+        }
         return name;
     }
 

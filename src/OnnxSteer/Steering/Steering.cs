@@ -11,89 +11,76 @@ public static class Steering
     /// <summary>
     /// The patch that makes a model compute <c>y = z + λ (T(z) − z)</c> at every site of a map. The activation is multiplied
     /// and added to once: <c>z*(1+λ(w−1)) + λb</c>; outside a support, and at positions not asked for, it is selected as it was.
+    /// A later patch acts on what the earlier ones made. Feature maps are steered pixel by pixel, bounded by each channel's mean
+    /// over space; by a map of method <c>linear</c> the channel is shifted by what the map does to that mean.
     /// </summary>
     /// <exception cref="OnnxException">
-    /// The map belongs to another model, names a site that is not there or one place twice, or changes nothing.
+    /// The map belongs to another model, names a site that is not there or one place twice, changes nothing, or cannot be
+    /// written in that mode.
     /// </exception>
-    public static GraphPatch Patch(Model model, SteeringMap map, SteeringOptions? options = null)
+    public static GraphPatch Patch(Model model, SteeringMap map, SteeringOptions? options = null) =>
+        Patch(model, [map], options ?? new SteeringOptions(), isBank: false);
+
+    /// <summary>
+    /// The live patch that holds several maps: the graph input <c>onnxsteer.map[.LABEL]</c> chooses one by its number from 0 on;
+    /// their count, or -1, is no map at all. Each batch row may choose for itself.
+    /// </summary>
+    /// <exception cref="OnnxException">As for one map; or there are none, or another mode.</exception>
+    public static GraphPatch Bank(Model model, IReadOnlyList<SteeringMap> maps, SteeringOptions options)
     {
-        options ??= new SteeringOptions();
-        var table = SiteTable.Of(model);
-        var origin = Origin.Check(model, table, map, options.Force);
-        CheckEffect(map, options);
-        if (model.Opset() is not >= 7)
-            throw new OnnxException($"{model.Source.Name}: the model uses opset {model.Opset()?.ToString(CultureInfo.InvariantCulture) ?? "none"} of ai.onnx; steering needs 7 or newer, where operators broadcast. Convert the model first.");
-        var values = ValueTransport.Of(model, table, map).Where(value => options.AllowIdentity || value.HasScale || value.HasShift).ToList();
-        var label = options.Label ?? map.Provenance.Label ?? "";
-        var names = new FreshNames(model);
-        var prefix = new Ops(model, "parameters", names);
-        var mask = options.Positions == Positions.All ? null : PositionMask.Add(prefix, DecoderSignature.Of(model), options.Positions);
-        var patch = GraphPatch.Empty with { Title = TitleOf(map, options, label, values.Count, origin) };
-        IReadOnlyList<ScaledParameters>? live = null;
-        if (options.Mode == Mode.Live)
-        {
-            (live, var dial) = Parameters.Live(prefix, model, values, label, options.Strength, options.AllowIdentity);
-            patch = patch.With(dial);
-        }
-        patch = patch.With(prefix.Flush(Graph.MainPath, Anchor.Start));
-        foreach (var (index, value) in values.Index())
-        {
-            var ops = new Ops(model, value.Place.At.ToString(), names);
-            var parameters = live?[index] ?? Parameters.Baked(ops, value, options.Strength, options.AllowIdentity);
-            patch = value.IsSum ? SteerSum(patch, model, ops, value, parameters, mask) : SteerValue(patch, model, ops, value, parameters, mask);
-        }
-        return patch;
+        if (maps.Count == 0 || options.Mode != Mode.Live)
+            throw new OnnxException($"A bank holds at least one map and needs --mode live, by whose input a map is chosen; {maps.Count} maps and mode {NameOf(options.Mode)} were given.");
+        return Patch(model, maps, options, isBank: true);
     }
 
     /// <summary>The graph input that is the dial of a live patch of that label: <c>onnxsteer.strength[.LABEL]</c>.</summary>
-    public static string DialOf(string label) => label.Length == 0 ? "onnxsteer.strength" : $"onnxsteer.strength.{label}";
+    public static string DialOf(string label) => Labelled("onnxsteer.strength", label);
 
-    private static GraphPatch SteerValue(GraphPatch patch, Model model, Ops ops, ValueTransport value, ScaledParameters parameters, string? positions)
+    /// <summary>The graph input that chooses the map of a bank of that label: <c>onnxsteer.map[.LABEL]</c>.</summary>
+    public static string ChoiceOf(string label) => Labelled("onnxsteer.map", label);
+
+    private static GraphPatch Patch(Model model, IReadOnlyList<SteeringMap> maps, SteeringOptions options, bool isBank)
     {
-        var place = value.Place.At with { Range = null };
-        var before = ops.Fresh(place.Value);
-        string Hint(string what) => Parameters.Hint(value, what);
-        var selected = value.HasSupport || positions is not null;
-        var steered = before;
-        if (parameters.Scale is { } scale)
-            steered = ops.Node(Hint("mul"), "Mul", selected || parameters.Shift is not null ? ops.Fresh(Hint("mul")) : place.Value, [steered, scale]);
-        if (parameters.Shift is { } shift)
-            steered = ops.Node(Hint("add"), "Add", selected ? ops.Fresh(Hint("add")) : place.Value, [steered, shift]);
-        if (selected)
-            ops.Node(Hint("select"), "Where", place.Value, [Mask(ops, value, before, positions), steered, before]);
-        return patch.With(new RenameOutput(ops.Label, place.Graph, place.Value, before)).With(ops.Flush(place.Graph, Anchor.After(place.Value)));
+        var table = SiteTable.Of(model);
+        Fingerprint? origin = null;
+        foreach (var map in maps)
+        {
+            origin = Origin.Check(model, table, map, options.Force);
+            CheckEffect(map, options);
+        }
+        var values = SteeredValue.Of(model, table, maps).Where(value => options.AllowIdentity || value.HasScale || value.HasShift).ToList();
+        CheckOperators(model, values, options);
+        if (options.Positions != Positions.All && values.Find(value => value.IsImage) is { } image)
+            throw new OnnxException($"{model.Source.Name}: {image.Place.At} is a feature map, which has no tokens; positions other than 'all' do not apply there.");
+        var label = options.Label ?? (isBank ? null : maps[0].Provenance.Label) ?? "";
+        var patch = options.Mode == Mode.Folded ? FoldedMode.Of(model, values, options) : Inserted(model, values, label, options, isBank);
+        return patch with { Title = TitleOf(maps, options, label, values.Count, patch, isBank).With(Origin.Properties(origin!)) };
     }
 
-    // The sum inside a fused skip norm is changed through the norm's skip input: the norm sees it, and at strength 0 the
-    // node computes what it always did, to the bit.
-    private static GraphPatch SteerSum(GraphPatch patch, Model model, Ops ops, ValueTransport value, ScaledParameters parameters, string? positions)
+    private static GraphPatch Inserted(Model model, IReadOnlyList<SteeredValue> values, string label, SteeringOptions options, bool isBank)
     {
-        var (graph, node) = (value.Place.At.Graph, value.Node);
-        string Hint(string what) => Parameters.Hint(value, what);
-        var sum = ops.Node(Hint("sum"), "Add", node.Inputs[0], node.Inputs[SkipNorm.SkipInput]);
-        if (SkipNorm.Bias(node) is { } bias)
-            sum = ops.Node(Hint("sum"), "Add", sum, bias);
-        var change = parameters.Scale is { } scale ? ops.Node(Hint("mul"), "Mul", sum, scale) : null;
-        if (parameters.Shift is { } shift)
-            change = change is null ? shift : ops.Node(Hint("add"), "Add", change, shift);
-        if (value.HasSupport || positions is not null)
-            change = ops.Node(Hint("select"), "Where", Mask(ops, value, sum, positions), change!, ops.Constant(Hint("zero"), value.DataType, [], [0]));
-        var skip = ops.Node(Hint("skip"), "Add", node.Inputs[SkipNorm.SkipInput], change!);
-        return patch.With(new ReplaceInput(ops.Label, graph, node.Outputs[0], SkipNorm.SkipInput, skip)).With(ops.Flush(graph, Anchor.Before(node.Outputs[0])));
+        var names = new FreshNames(model);
+        var prefix = new Ops(model, "parameters", names);
+        var inputs = new OptionalInputs(model);
+        var parameters = options.Mode switch
+        {
+            Mode.Live => LiveMode.Of(prefix, inputs, values, label, options, isBank),
+            Mode.Pack => PackMode.Of(inputs, values, label),
+            _ => BakedMode.Of(prefix, values, options.Strength, options.AllowIdentity),
+        };
+        var mask = options.Positions == Positions.All ? null : PositionMask.Of(prefix, DecoderSignature.Of(model), options.Positions);
+        var batch = options.Mode == Mode.Live ? new BatchRows(prefix, DecoderSignature.TryOf(model)?.InputIds) : null;
+        var steps = values.Zip(parameters, (value, own) => new ValueStep(new Ops(model, value.Place.At.ToString(), names), value, own, mask, batch).Edits()).SelectMany(edits => edits).ToList();
+        return GraphPatch.Empty.With(inputs.Edits).With(prefix.Flush(Graph.MainPath, Anchor.Start)).With(steps);
     }
 
-    private static string Mask(Ops ops, ValueTransport value, string z, string? positions)
+    private static void CheckOperators(Model model, IReadOnlyList<SteeredValue> values, SteeringOptions options)
     {
-        if (positions is not null && value.Rank is int rank and not 3)
-            positions = ops.Reshape(Parameters.Hint(value, "positions"), positions, rank == 2 ? [-1, 1] : [0, 0, .. Enumerable.Repeat(1L, rank - 2)]);
-        if (!value.HasSupport)
-            return positions!;
-        var hint = Parameters.Hint(value, "support");
-        long[] dims = [value.Lo.Length];
-        var lo = ops.Constant(hint, value.DataType, dims, [.. value.Lo.Select(bound => (double)bound)], Floats.Down);
-        var hi = ops.Constant(hint, value.DataType, dims, [.. value.Hi.Select(bound => (double)bound)], Floats.Up);
-        var inside = ops.Node(hint, "And", ops.Node(hint, "Less", lo, z), ops.Node(hint, "Less", z, hi));
-        return positions is null ? inside : ops.Node(hint, "And", inside, positions);
+        if (model.Opset() is not >= 7 and var opset)
+            throw new OnnxException($"{model.Source.Name}: the model uses opset {opset?.ToString(CultureInfo.InvariantCulture) ?? "none"} of ai.onnx; steering needs 7 or newer, where operators broadcast. Convert the model first.");
+        foreach (var value in values.Where(value => value.HasSupport || options.Positions != Positions.All))
+            if (model.Opset() < (value.DataType == DataType.BFloat16 ? 16 : 9))
+                throw new OnnxException($"{model.Source.Name}: {value.Place.At} is steered within bounds or at some tokens, which needs Where of opset 9, for bfloat16 16; the model uses {model.Opset()}. Convert the model, or fit a map without bounds.");
     }
 
     private static void CheckEffect(SteeringMap map, SteeringOptions options)
@@ -104,24 +91,34 @@ public static class Steering
             return;
         if (map.IsIdentity)
             throw new OnnxException("The map changes nothing: at every site w is 1 and b is 0, or its support is empty. Fit it on samples that differ, or use --allow-identity.");
-        if (options.Mode == Mode.Baked && options.Strength == 0)
-            throw new OnnxException("Strength 0 baked into the graph changes nothing. Choose another strength, --mode live for a dial, or --allow-identity.");
+        if (options is { Mode: Mode.Baked or Mode.Folded, Strength: 0 })
+            throw new OnnxException($"Strength 0 {NameOf(options.Mode)} into the graph changes nothing. Choose another strength, --mode live for a dial, or --allow-identity.");
     }
 
-    private static PatchTitle TitleOf(SteeringMap map, SteeringOptions options, string label, int values, Fingerprint origin)
+    private static PatchTitle TitleOf(IReadOnlyList<SteeringMap> maps, SteeringOptions options, string label, int values, GraphPatch patch, bool isBank)
     {
-        var properties = ImmutableSortedDictionary.CreateRange(StringComparer.Ordinal, new Dictionary<string, string>
+        var properties = new Dictionary<string, string>
         {
-            ["mode"] = options.Mode.ToString().ToLowerInvariant(),
+            ["mode"] = NameOf(options.Mode),
             ["strength"] = options.Strength.ToString("R", CultureInfo.InvariantCulture),
             ["positions"] = options.Positions.ToString().ToLowerInvariant(),
-            ["sites"] = string.Join(' ', map.Sites.Select(site => site.Site)),
+            ["sites"] = string.Join(' ', maps.SelectMany(map => map.Sites).Select(site => site.Site).Distinct()),
             ["values"] = values.ToString(CultureInfo.InvariantCulture),
-            ["method"] = map.Provenance.Method ?? "unknown",
+            ["nodes"] = patch.Edits.OfType<AddNode>().Count().ToString(CultureInfo.InvariantCulture),
+            ["method"] = string.Join(' ', maps.Select(map => map.Provenance.Method ?? "unknown").Distinct()),
             ["tool"] = Provenance.ThisTool,
-        });
+        };
         if (options.Mode == Mode.Live)
-            properties = properties.Add("input", DialOf(label));
-        return new PatchTitle(label.Length > 0 ? label : "steering", properties.AddRange(Origin.Properties(origin)));
+            properties["input"] = DialOf(label);
+        if (isBank)
+        {
+            properties["choice"] = ChoiceOf(label);
+            properties["maps"] = string.Join(' ', maps.Select((map, index) => $"{index}={map.Provenance.Label ?? $"map{index}"}"));
+        }
+        return new PatchTitle(label.Length > 0 ? label : "steering", properties.ToImmutableSortedDictionary(StringComparer.Ordinal));
     }
+
+    private static string NameOf(Mode mode) => mode.ToString().ToLowerInvariant();
+
+    private static string Labelled(string name, string label) => label.Length == 0 ? name : $"{name}.{label}";
 }

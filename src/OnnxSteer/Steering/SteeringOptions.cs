@@ -6,8 +6,14 @@ public enum Mode
     /// <summary>Constant nodes of a fixed strength.</summary>
     Baked,
 
+    /// <summary>No nodes: a fixed strength goes into the weights that make the value.</summary>
+    Folded,
+
     /// <summary>The strength is an optional graph input.</summary>
     Live,
+
+    /// <summary>The parameters are optional graph inputs that do nothing, until an adapter file gives them.</summary>
+    Pack,
 }
 
 /// <summary>Which tokens are steered.</summary>
