@@ -20,9 +20,11 @@ internal sealed class PatchWriter
 
     private readonly Model _model;
     private readonly SpliceSet _splices = new();
+    private readonly WireCursor _cursor;
     private readonly PatchData _data;
 
-    private PatchWriter(Model model) => (_model, _data) = (model, new PatchData(model, PatchRecord.NextNumber(model)));
+    private PatchWriter(Model model) =>
+        (_model, _data, _cursor) = (model, new PatchData(model, PatchRecord.NextNumber(model)), new WireCursor(model.Source));
 
     /// <summary>The patched bytes, what is to be recorded behind them, and the data file that goes with them, if there is anything in it.</summary>
     public static (ByteSource Source, PendingRecord? Record, PatchData? Data) Apply(Model model, GraphPatch patch)
@@ -179,12 +181,12 @@ internal sealed class PatchWriter
 
     private void ReplaceText(Node node, int number, int index, string text)
     {
-        var cursor = new WireCursor(_model.Source);
-        cursor.Enter(node.Frame.Field.Body);
-        while (cursor.Next(node.Frame.Field.End, out var field))
+        var frame = node.Frame;
+        _cursor.Enter(frame.Field.Body);
+        while (_cursor.Next(frame.Field.End, out var field))
             if (field.Is(number, WireType.Length) && index-- == 0)
             {
-                _splices.Add(node.Frame, field.Start, field.End - field.Start, Field(number, Encoding.UTF8.GetBytes(text)));
+                _splices.Add(frame, field.Start, field.End - field.Start, Field(number, Encoding.UTF8.GetBytes(text)));
                 return;
             }
         throw new OnnxException($"{_model.Source.Name}: {node} has {node.Inputs.Length} inputs and {node.Outputs.Length} outputs; the one that a patch wants to rename is not among them.");
