@@ -104,6 +104,16 @@ public sealed partial class FactTable
     // The columns of a weight matrix that is the second input.
     private long? Columns(Node node) => WeightDims(node, 1) is { Length: 2 } dims ? dims[IsTransposed(node) ? 0 : 1] : null;
 
+    // The rows of a weight matrix that is the second input.
+    private long? Rows(Node node) => node.OpType switch
+    {
+        "MatMulNBits" => node.Attribute("K")?.Int,
+        "MatMul" or "MatMulInteger" or "Gemm" or "FusedMatMul" when node.Attribute("transA") is not { Int: 1 } && WeightDims(node, 1) is { Length: 2 } dims => dims[IsTransposed(node) ? 1 : 0],
+        _ => null,
+    };
+
+    private static bool KeepsShape(Node node) => node.OpType is "Cast" or "Identity" or "QuantizeLinear" or "DequantizeLinear" or "DynamicQuantizeLinear";
+
     private ValueFacts Normalized(Node node, int weight)
     {
         var facts = Input(node, 0);

@@ -46,6 +46,11 @@ public sealed partial class FactTable
     {
         var changed = false;
         foreach (var node in _graph.Nodes)
+        {
+            // What a matrix product reads has as many channels as the matrix has rows.
+            if (Rows(node) is { } rows)
+                for (var data = node.Input(0); data is not null && this[data] is { LastDim: null } known; data = _graph.Producer(data) is { } maker && KeepsShape(maker) ? maker.Input(0) : null)
+                    _facts[data] = known with { LastDim = rows };
             for (var i = 0; i < node.Outputs.Length; i++)
             {
                 if (node.Output(i) is not { } value)
@@ -53,11 +58,12 @@ public sealed partial class FactTable
                 var facts = Infer(node, i);
                 if (_graph.Info(value) is { } info)
                     facts = facts.Or(Of(info));
-                if (_facts.TryGetValue(value, out var known) && known == facts)
+                if (_facts.TryGetValue(value, out var before) && before == facts)
                     continue;
                 _facts[value] = facts;
                 changed |= facts != ValueFacts.Unknown;
             }
+        }
         return changed;
     }
 

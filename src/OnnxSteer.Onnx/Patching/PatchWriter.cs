@@ -9,7 +9,7 @@ namespace OnnxSteer.Onnx.Patching;
 /// <summary>Turns edits into splices of the model's bytes.</summary>
 internal sealed class PatchWriter
 {
-    private const int NodeInput = 1, NodeOutput = 2;
+    private const int NodeInput = 1, NodeOutput = 2, NodeAttribute = 5;
     private const int GraphNode = 1, GraphInitializer = 5, GraphInput = 11, GraphOutput = 12, FunctionNode = 7;
     private const int ModelIrVersion = 1, ModelMetadata = 14;
     private const int MaxOutputs = 1000;
@@ -47,7 +47,7 @@ internal sealed class PatchWriter
                 Append(_model.Graph, GraphInput, add.Info);
                 break;
             case AddOutput add:
-                Append(_model.Graph, GraphOutput, add.Info);
+                Append(_model.GraphAt(add.Graph), GraphOutput, add.Info);
                 break;
             case RenameOutput rename:
                 var producer = Producer(rename.Graph, rename.Value);
@@ -55,6 +55,9 @@ internal sealed class PatchWriter
                 break;
             case ReplaceInput replace:
                 ReplaceText(Producer(replace.Graph, replace.Value), NodeInput, replace.Input, replace.NewName);
+                break;
+            case SetAttribute set:
+                SetAttributeOf(Producer(set.Graph, set.Value), set.Attribute);
                 break;
             case EnableOutput:
                 // All of one node at once, see Apply.
@@ -82,13 +85,14 @@ internal sealed class PatchWriter
             Anchor.Behind behind => Producer(add.Graph, behind.Value).Frame,
             Anchor.Ahead ahead => Producer(add.Graph, ahead.Value).Frame,
             _ when graph.Nodes.IsEmpty => null,
+            Anchor.AtEnd => graph.Nodes[^1].Frame,
             _ => graph.Nodes[0].Frame,
         };
         var bytes = Field(graph.IsFunction ? FunctionNode : GraphNode, add.Node.ToByteArray());
         if (node is null)
             _splices.Add(graph.Frames[^1], graph.Frames[^1].Field.End, 0, bytes);
-        else if (add.Anchor is Anchor.Behind)
-            _splices.Add(node.Parent, node.Field.End, 0, bytes);
+        else if (add.Anchor is Anchor.Behind or Anchor.AtEnd)
+            _splices.Add(node.Parent, node.Field.End, 0, bytes, rank: add.Anchor is Anchor.AtEnd ? 2 : 0);
         else
             // What goes before a node goes behind all that belongs to the node before it, which it may read.
             _splices.Add(node.Parent, node.Field.Start, 0, bytes, rank: add.Anchor is Anchor.Ahead ? 1 : 0);
@@ -132,17 +136,32 @@ internal sealed class PatchWriter
 
     private Node Producer(string graph, string value) => Names.RequireProducer(_model, new ValuePlace(graph, value));
 
-    private void ReplaceText(Node node, int number, int index, string text)
+    private void SetAttributeOf(Node node, AttributeProto attribute)
+    {
+        var bytes = Field(NodeAttribute, attribute.ToByteArray());
+        if (node.Attribute(attribute.Name) is not { } old)
+            _splices.Add(node.Frame, node.Frame.Field.End, 0, bytes);
+        else if (!Replace(node, NodeAttribute, node.Attributes.IndexOf(old), bytes))
+            throw new InvalidOperationException($"{node} has an attribute '{old.Name}' that its message does not hold.");
+    }
+
+    private bool Replace(Node node, int number, int index, byte[] bytes)
     {
         var cursor = new WireCursor(_model.Source);
         cursor.Enter(node.Frame.Field.Body);
         while (cursor.Next(node.Frame.Field.End, out var field))
             if (field.Is(number, WireType.Length) && index-- == 0)
             {
-                _splices.Add(node.Frame, field.Start, field.End - field.Start, Field(number, Encoding.UTF8.GetBytes(text)));
-                return;
+                _splices.Add(node.Frame, field.Start, field.End - field.Start, bytes);
+                return true;
             }
-        throw new OnnxException($"{_model.Source.Name}: {node} has {node.Inputs.Length} inputs and {node.Outputs.Length} outputs; the one that a patch wants to rename is not among them.");
+        return false;
+    }
+
+    private void ReplaceText(Node node, int number, int index, string text)
+    {
+        if (!Replace(node, number, index, Field(number, Encoding.UTF8.GetBytes(text))))
+            throw new OnnxException($"{_model.Source.Name}: {node} has {node.Inputs.Length} inputs and {node.Outputs.Length} outputs; the one that a patch wants to rename is not among them.");
     }
 
     // Nothing that a patch makes may bear the name of something else in reach, around it or inside.
@@ -159,7 +178,7 @@ internal sealed class PatchWriter
                     throw new OnnxException($"{_model.Source.Name}: a patch would make a second value '{name}' in graph '{path}' or in one around it or inside ({edit.Label}).");
             }
         CheckDeclarations(Part.Input, _model.Graph.Inputs, patch.Edits.OfType<AddInput>().Select(add => add.Info.Name));
-        CheckDeclarations(Part.Output, _model.Graph.Outputs, patch.Edits.OfType<AddOutput>().Select(add => add.Info.Name));
+        CheckDeclarations(Part.Output, _model.Graph.Outputs, patch.Edits.OfType<AddOutput>().Where(add => add.Graph == Graph.MainPath).Select(add => add.Info.Name));
 
         void CheckDeclarations(Part part, ImmutableArray<ValueInfo> there, IEnumerable<string> added)
         {

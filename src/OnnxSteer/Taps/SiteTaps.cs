@@ -5,24 +5,26 @@ using OnnxSteer.Onnx.Protobuf;
 
 namespace OnnxSteer;
 
-/// <summary>Where one site is read: an output of the tapped graph, and how its last axis maps to the site's channels.</summary>
+/// <summary>Where one site is read: outputs of the tapped graph, and how their last axis maps to the site's channels.</summary>
 /// <param name="Site">The site.</param>
-/// <param name="Parts">Each place's graph output.</param>
+/// <param name="Parts">Each part's graph output: one, or several of packed modules. Branches of one node share theirs.</param>
 public sealed record SiteTap(Site Site, ImmutableArray<(Place Place, string Output)> Parts);
 
 /// <summary>Patches that read sites out, whole or pooled over tokens inside the graph.</summary>
 public static class SiteTaps
 {
-    /// <summary>Declares the sites' values as outputs. Sums of fused skip norms that the file leaves out are enabled.</summary>
-    /// <exception cref="OnnxException">A site lies in a subgraph.</exception>
+    /// <summary>
+    /// Declares the sites' values as outputs. Sums that fused skip norms leave out are enabled, biases that the next operator
+    /// adds are added, values of branches become outputs of their node.
+    /// </summary>
+    /// <exception cref="OnnxException">A site lies in the body of a loop.</exception>
     public static (GraphPatch Patch, ImmutableArray<SiteTap> Taps) Whole(Model model, IEnumerable<Site> sites)
     {
-        var patch = GraphPatch.Empty;
-        var taps = sites.Select(site => new SiteTap(site, [.. site.Places.Select(place => (place, place.At.Value))])).ToImmutableArray();
-        foreach (var place in taps.SelectMany(tap => tap.Parts).Select(part => part.Place).DistinctBy(place => place.At.Value))
-            patch = place.Hook == Hook.Absent
-                ? patch.With(Enable(model, place)).With(new AddOutput("tap", new ValueInfoProto { Name = place.At.Value }))
-                : patch.Tap(model, place.At with { Range = null }, "tap");
+        var points = new TapPoints(model, new FreshNames(model), "tap");
+        var taps = sites.Select(site => new SiteTap(site, [.. points.PartsOf(site)])).ToImmutableArray();
+        var patch = points.Patch;
+        foreach (var value in taps.SelectMany(tap => tap.Parts).Select(part => part.Output).Distinct())
+            patch = model.Graph.Defines(value) ? patch.Tap(model, new ValuePlace(Graph.MainPath, value), "tap") : patch.With(new AddOutput("tap", new ValueInfoProto { Name = value }));
         return (patch, taps);
     }
 
@@ -30,40 +32,21 @@ public static class SiteTaps
     /// Pools the sites' values over the real tokens of each row inside the graph, so that only <c>[batch, channels]</c> leaves
     /// it, in float32; and prunes everything that this does not need. For calls without a past.
     /// </summary>
-    /// <exception cref="OnnxException">A site lies in a subgraph, or its value is neither <c>[batch, tokens, channels]</c> nor <c>[tokens, channels]</c>.</exception>
+    /// <exception cref="OnnxException">A site lies in the body of a loop, or its value is neither <c>[batch, tokens, channels]</c> nor <c>[tokens, channels]</c>.</exception>
     public static (Model Pruned, ImmutableArray<SiteTap> Taps) Pooled(Model model, IEnumerable<Site> sites, Pooling pooling)
     {
         var signature = DecoderSignature.Of(model);
-        var ops = new Ops(model, "pooling", new FreshNames(model));
-        var pools = new Pools(ops, signature, pooling);
-        var patch = GraphPatch.Empty;
+        var names = new FreshNames(model);
+        var ops = new Ops(model, "pooling", names);
+        var (pools, points) = (new Pools(ops, signature, pooling), new TapPoints(model, names, "tap"));
         var outputs = new Dictionary<string, string>();
-        var taps = ImmutableArray.CreateBuilder<SiteTap>();
-        foreach (var site in sites)
-        {
-            foreach (var place in site.Places)
-            {
-                if (place.At.Graph != Graph.MainPath)
-                    throw new OnnxException($"{model.Source.Name}: site '{site.Name}' lies in the subgraph '{place.At.Graph}'; only values of the main graph can be read out.");
-                if (outputs.ContainsKey(place.At.Value))
-                    continue;
-                if (place.Hook == Hook.Absent)
-                    patch = patch.With(Enable(model, place));
-                outputs[place.At.Value] = pools.Add(site, place.At.Value);
-            }
-            taps.Add(new SiteTap(site, [.. site.Places.Select(place => (place, outputs[place.At.Value]))]));
-        }
+        var taps = sites.Select(site => new SiteTap(site, [.. points.PartsOf(site).Select(part =>
+            (part.Place, outputs.TryGetValue(part.Value, out var known) ? known : outputs[part.Value] = pools.Add(site, part.Value)))])).ToImmutableArray();
         // Only the main graph's nodes may stand anywhere, so all of them can go to the front.
-        patch = patch.With(ops.Flush(Graph.MainPath, Anchor.Start))
+        var patch = points.Patch.With(ops.Flush(Graph.MainPath, Anchor.Start))
             .With(outputs.Values.Select(output => new AddOutput("pooling", new ValueInfoProto { Name = output })));
         var tapped = model.Apply(patch);
-        return (tapped.Apply(Pruning.To(tapped, outputs.Values)), taps.ToImmutable());
-    }
-
-    private static EnableOutput Enable(Model model, Place place)
-    {
-        var node = model.GraphAt(place.At.Graph).Nodes[place.NodeIndex];
-        return new EnableOutput("tap", place.At.Graph, node.Outputs[0], SkipNorm.SumOutput, place.At.Value);
+        return (tapped.Apply(Pruning.To(tapped, outputs.Values)), taps);
     }
 
     private sealed class Pools(Ops ops, DecoderSignature signature, Pooling pooling)
