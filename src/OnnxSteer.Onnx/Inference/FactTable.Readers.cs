@@ -31,11 +31,11 @@ public sealed partial class FactTable
         var isFirst = reader.Input(0) == value;
         return reader.OpType switch
         {
-            "MatMul" or "FusedMatMul" or "Gemm" when isFirst && WeightDims(reader, 1) is { Length: 2 } dims && reader.Attribute("transA")?.Int is null or 0 =>
+            "MatMul" or "MatMulInteger" or "FusedMatMul" or "Gemm" when isFirst && WeightDims(reader, 1) is { Length: 2 } dims && reader.Attribute("transA")?.Int is null or 0 =>
                 dims[IsTransposed(reader) ? 1 : 0],
             "MatMulNBits" when isFirst => reader.Attribute("K")?.Int,
             "LayerNormalization" or "SimplifiedLayerNormalization" or "RMSNormalization" when isFirst && WeightDims(reader, 1) is [var channels] => channels,
-            "Cast" or "Identity" or "Dropout" or "Relu" or "Sigmoid" or "Tanh" or "Gelu" or "FastGelu" or "QuickGelu" or "DequantizeLinear" or "QuantizeLinear"
+            "Cast" or "Identity" or "Dropout" or "Relu" or "Sigmoid" or "Tanh" or "Gelu" or "FastGelu" or "QuickGelu" or "DequantizeLinear" or "QuantizeLinear" or "DynamicQuantizeLinear"
                 when isFirst && reader.Output(0) is { } made => LastRead(made, facts with { DataType = DataType.Undefined }, steps + 1),
             "Concat" when IsLast(reader.Attribute("axis")?.Int ?? 0, facts.Rank) && reader.Output(0) is { } made && LastRead(made, facts, steps + 1) is { } all =>
                 Rest(reader, value, all),
