@@ -1,10 +1,16 @@
 using OnnxSteer.Benchmarks;
 
 // dotnet run --project benchmarks/OnnxSteer.Benchmarks -c Release -- [ROUNDS] [RESULTS-FOLDER]
+if (args is ["probe", var probed, var into, ..])
+{
+    PatchProbe.Run(probed, into, args.Contains("--link"));
+    return;
+}
 var rounds = args.Length > 0 ? int.Parse(args[0]) : 21;
 var results = args.Length > 1 ? args[1] : Path.Combine(Workbench.Root, "benchmarks", "results");
 var report = new Report();
 report.Add("Patching a model folder, against copying it", "Open, patch (live, every o_proj) and save durably, in this process; `cp -r` and `sync` of the same folder.", PatchingBenchmark.Run(rounds));
 report.Add("Decoding, steered and not, against a bare loop", "Greedy tokens after a prompt of 8, one row, one thread. The bare loop calls ONNX Runtime with prepared inputs and takes the largest logit.", DecodingBenchmark.Run(rounds));
+report.Add("Decode steps of every mode, against the unsteered model", "One site a layer (o_proj), one step of one token a row after a past of 64, one thread; steps of all contenders in turn, differences taken pair by pair. `unsteered again` shows what chance does.", OverheadBenchmark.Run(rounds));
 report.Add("Capture, against a bare run", "Mean-pooled activations of every o_proj for a batch of 32 prompts of 64 tokens (4 on SmolLM2); the rival runs the pruned, untapped graph on the same batch and reads nothing but the last site's value.", CaptureBenchmark.Run(rounds));
 report.Write(results, rounds);

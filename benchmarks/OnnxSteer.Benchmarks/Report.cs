@@ -28,6 +28,24 @@ internal sealed class Report
         text.AppendLine();
     }
 
+    /// <summary>Adds decode steps: the change against the unsteered step, pair by pair, and what that is for each inserted node.</summary>
+    public void Add(string title, string what, IEnumerable<Overhead> overheads)
+    {
+        text.AppendLine($"## {title}").AppendLine().AppendLine(what).AppendLine();
+        text.AppendLine("| model | | nodes | median ms | change % | 95 % interval | us a node |").AppendLine("|---|---|---:|---:|---:|---:|---:|");
+        foreach (var (comparison, nodes) in overheads)
+            foreach (var (i, times) in comparison.Contenders.Index())
+            {
+                var rival = comparison.Contenders[0];
+                var change = SideBySide.Median(times.Milliseconds.Zip(rival.Milliseconds, (mine, theirs) => 100 * (mine / theirs - 1)));
+                var micros = SideBySide.Median(times.Milliseconds.Zip(rival.Milliseconds, (mine, theirs) => 1000 * (mine - theirs))).Median;
+                text.AppendLine(i == 0 ? $"| {comparison.Model} | {times.Name} | | {N(SideBySide.Median(times.Milliseconds).Median)} | | | |"
+                    : $"| {comparison.Model} | {times.Name} | {nodes[i]} | {N(SideBySide.Median(times.Milliseconds).Median)} | {P(change.Median)} | {P(change.Low)} to {P(change.High)} | {(nodes[i] > 0 ? P(micros / nodes[i]) : "")} |");
+                Console.WriteLine($"{comparison.Model}: {times.Name} {N(SideBySide.Median(times.Milliseconds).Median)} ms, {P(change.Median)} % ({P(change.Low)} to {P(change.High)}), {nodes[i]} nodes");
+            }
+        text.AppendLine();
+    }
+
     public void Write(string folder, int rounds)
     {
         Directory.CreateDirectory(folder);
@@ -35,6 +53,8 @@ internal sealed class Report
             + $"{rounds} interleaved rounds after two to warm up; medians, with distribution-free intervals. Ratios are taken round by round.\n\n";
         File.WriteAllText(Path.Combine(folder, "side-by-side.md"), head + text.ToString().TrimEnd() + "\n");
     }
+
+    private static string P(double value) => value.ToString("+0.00;-0.00;0.00", CultureInfo.InvariantCulture);
 
     private static string N(double value) => value.ToString(value < 10 ? "0.000" : value < 100 ? "0.00" : "0.0", CultureInfo.InvariantCulture);
 }

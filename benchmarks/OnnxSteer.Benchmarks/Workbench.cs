@@ -27,6 +27,10 @@ internal static class Workbench
     public static SteeringMap Map(Model model) => new(SiteTable.Of(model).Matching(@".*\.o_proj").Select(site =>
         new SiteTransport(site.Name, Transport.Of(site.Name, [.. Enumerable.Repeat(1.001f, site.Channels)], [.. Enumerable.Repeat(0.0001f, site.Channels)]))));
 
+    /// <summary>The same map within bounds that most activations lie in.</summary>
+    public static SteeringMap Bounded(SteeringMap map) => new(map.Sites.Select(entry => new SiteTransport(entry.Site, Transport.Of(entry.Site, entry.Transport.W, entry.Transport.B,
+        [.. Enumerable.Repeat(-100f, entry.Transport.Channels)], [.. Enumerable.Repeat(100f, entry.Transport.Channels)]))));
+
     public static Model Steer(Model model, Mode mode) => model.Apply(Steering.Patch(model, Map(model), new SteeringOptions { Mode = mode }));
 
     public static ImmutableArray<int> Prompt(int length, int seed) => [1, .. Enumerable.Range(1, length - 1).Select(i => 3 + (i * 37 + seed * 11) % 400)];

@@ -1,4 +1,6 @@
 using System.Collections.Immutable;
+using System.Runtime.InteropServices;
+using OnnxSteer.Onnx.Inference;
 using OnnxSteer.Onnx.Protobuf;
 using OnnxSteer.Onnx.Wire;
 
@@ -8,7 +10,6 @@ namespace OnnxSteer.Onnx;
 public sealed class ValueInfo
 {
     private readonly Model? _model;
-    private ValueInfoProto? _proto;
 
     /// <summary>An annotation, or, without a model, a bare name.</summary>
     internal ValueInfo(Model? model, WireField field, string name) => (_model, Field, Name) = (model, field, name);
@@ -16,18 +17,25 @@ public sealed class ValueInfo
     /// <summary>The value's name.</summary>
     public string Name { get; }
 
-    /// <summary>Its type, where the model states one. It is read when it is first asked for: big graphs annotate every value.</summary>
+    /// <summary>Its type, where the model states one. It is read when asked for and not kept: big graphs annotate every value.</summary>
     /// <exception cref="OnnxException">It is not readable.</exception>
-    public TypeProto? Type => (_proto ??= _model?.Message(ValueInfoProto.Parser, Field))?.Type;
+    public TypeProto? Type => _model?.Message(ValueInfoProto.Parser, Field).Type;
 
     /// <summary>Element type of a tensor; undefined for anything else.</summary>
-    public DataType DataType => (DataType)(Type?.TensorType?.ElemType ?? 0);
+    public DataType DataType => DataTypeOf(Type);
 
     /// <summary>Sizes of the axes: a number, or null where symbolic or unknown. Null where not even the rank is stated.</summary>
-    public ImmutableArray<long?>? Dims => Type?.TensorType?.Shape?.Dim
-        .Select(dim => dim.ValueCase == TensorShapeProto.Types.Dimension.ValueOneofCase.DimValue ? dim.DimValue : (long?)null).ToImmutableArray();
+    public ImmutableArray<long?>? Dims => DimsOf(Type);
+
+    /// <summary>Both at once, read once.</summary>
+    internal (DataType DataType, ImmutableArray<long?>? Dims) TensorType => Type is var type ? (DataTypeOf(type), DimsOf(type)) : default;
 
     internal WireField Field { get; }
+
+    private static DataType DataTypeOf(TypeProto? type) => (DataType)(type?.TensorType?.ElemType ?? 0);
+
+    private static ImmutableArray<long?>? DimsOf(TypeProto? type) => type?.TensorType?.Shape?.Dim
+        .Select(dim => dim.ValueCase == TensorShapeProto.Types.Dimension.ValueOneofCase.DimValue ? dim.DimValue : (long?)null).ToImmutableArray();
 }
 
 /// <summary>A graph: the main one, the body of a control flow operator, or that of a function.</summary>
@@ -36,9 +44,10 @@ public sealed class Graph
     private readonly Lazy<Dictionary<string, Node>> _producers;
     private readonly Lazy<Dictionary<string, Tensor>> _initializers;
     private readonly Lazy<Dictionary<string, ValueInfo>> _infos;
-    private readonly Lazy<ILookup<string, Node>> _consumers;
-    private readonly Lazy<HashSet<string>> _defined;
+    private readonly Lazy<Dictionary<string, (Node First, List<Node>? More)>> _consumers;
+    private readonly Lazy<HashSet<string>> _others;
     private readonly Lazy<HashSet<string>> _freeNames;
+    private readonly Lazy<FactTable> _facts;
 
     internal Graph(Model model, string path, Graph? outer)
     {
@@ -46,9 +55,10 @@ public sealed class Graph
         _producers = new(IndexProducers);
         _initializers = new(() => FirstByName(Initializers, tensor => tensor.Name));
         _infos = new(() => FirstByName(Inputs.Concat(Outputs).Concat(ValueInfos), info => info.Name));
-        _consumers = new(() => Nodes.SelectMany(node => node.Needs.Distinct(), (node, name) => (node, name)).ToLookup(use => use.name, use => use.node));
-        _defined = new(() => [.. Inputs.Select(input => input.Name), .. Initializers.Select(tensor => tensor.Name), .. SparseInitializers, .. _producers.Value.Keys]);
+        _consumers = new(IndexConsumers);
+        _others = new(() => [.. Inputs.Select(input => input.Name), .. SparseInitializers]);
         _freeNames = new(CollectFreeNames);
+        _facts = new(() => new FactTable(this));
     }
 
     private const int MaxIdentities = 1000;
@@ -100,7 +110,10 @@ public sealed class Graph
     /// <summary>Tensors that are no initializers: parts of sparse ones, defaults of a function's attributes.</summary>
     internal ImmutableArray<Tensor> OtherTensors { get; set; } = [];
 
-    internal IReadOnlyCollection<string> DefinedNames => _defined.Value;
+    internal IEnumerable<string> DefinedNames => _others.Value.Concat(_initializers.Value.Keys).Concat(_producers.Value.Keys);
+
+    /// <summary>What is known of the values without running the model.</summary>
+    internal FactTable Facts => _facts.Value;
 
     /// <summary>Where the graph's message lies; several where the file holds it in pieces.</summary>
     internal ImmutableArray<Frame> Frames { get; set; } = [];
@@ -134,13 +147,14 @@ public sealed class Graph
     }
 
     /// <summary>The nodes of this graph that read a value, themselves or in a subgraph.</summary>
-    public IEnumerable<Node> Consumers(string value) => _consumers.Value[value];
+    public IEnumerable<Node> Consumers(string value) =>
+        !_consumers.Value.TryGetValue(value, out var readers) ? [] : readers.More ?? (IEnumerable<Node>)[readers.First];
 
     /// <summary>What the graph states of a value's type, or null.</summary>
     public ValueInfo? Info(string value) => _infos.Value.GetValueOrDefault(value);
 
     /// <summary>Whether the name is an input, an initializer or made by a node here.</summary>
-    public bool Defines(string name) => _defined.Value.Contains(name);
+    public bool Defines(string name) => _producers.Value.ContainsKey(name) || _initializers.Value.ContainsKey(name) || _others.Value.Contains(name);
 
     private Dictionary<string, Node> IndexProducers()
     {
@@ -150,6 +164,22 @@ public sealed class Graph
                 if (output.Length > 0 && !producers.TryAdd(output, node))
                     throw new OnnxException($"{Model.Source.Name}: value '{output}' of graph '{Path}' is made by two nodes, {producers[output]} and {node}; a value has one producer.");
         return producers;
+    }
+
+    // A value with one reader, as most have, takes no list.
+    private Dictionary<string, (Node First, List<Node>? More)> IndexConsumers()
+    {
+        var consumers = new Dictionary<string, (Node First, List<Node>? More)>(Nodes.Length);
+        foreach (var node in Nodes)
+            foreach (var name in node.Needs)
+            {
+                ref var readers = ref CollectionsMarshal.GetValueRefOrAddDefault(consumers, name, out var isKnown);
+                if (!isKnown)
+                    readers.First = node;
+                else if ((readers.More?[^1] ?? readers.First) != node)
+                    (readers.More ??= [readers.First]).Add(node);
+            }
+        return consumers;
     }
 
     private HashSet<string> CollectFreeNames()

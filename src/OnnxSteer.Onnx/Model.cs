@@ -30,6 +30,8 @@ public sealed class Model
     private readonly ConcurrentDictionary<string, ByteSource> _externalFiles = new();
     private readonly Lazy<Dictionary<string, Graph>> _graphsByPath;
     private readonly Lazy<HashSet<string>> _names;
+    private ImmutableArray<KeyValuePair<string, string>> _metadata = [];
+    private NamePool? _pool;
 
     private Model(ByteSource source, string? folder, ImmutableDictionary<string, ByteSource> newFiles)
     {
@@ -39,7 +41,7 @@ public sealed class Model
     }
 
     /// <summary>The model's bytes.</summary>
-    public ByteSource Source { get; }
+    public ByteSource Source { get; private set; }
 
     /// <summary>The folder that external data are relative to; null for a model in memory.</summary>
     public string? Folder { get; }
@@ -60,7 +62,14 @@ public sealed class Model
     public ImmutableArray<OpsetImport> Opsets { get; internal set; } = [];
 
     /// <summary>Metadata entries in file order.</summary>
-    public ImmutableArray<KeyValuePair<string, string>> Metadata { get; internal set; } = [];
+    public ImmutableArray<KeyValuePair<string, string>> Metadata
+    {
+        get => Pending is { } record ? _metadata.Add(KeyValuePair.Create(record.Key, record.Value())) : _metadata;
+        internal set => _metadata = value;
+    }
+
+    /// <summary>The keys of the metadata; unlike the values they never wait for a digest.</summary>
+    public IEnumerable<string> MetadataKeys => _metadata.Select(entry => entry.Key).Concat(Pending is { } record ? [record.Key] : []);
 
     /// <summary>The main graph.</summary>
     public Graph Graph { get; internal set; } = null!;
@@ -71,7 +80,16 @@ public sealed class Model
     /// <summary>Every graph: the main one, the bodies of control flow nodes, and functions; each with its path.</summary>
     public ImmutableArray<Graph> Graphs { get; internal set; } = [];
 
+    /// <summary>The metadata but for the record of a patch just applied.</summary>
+    internal ImmutableArray<KeyValuePair<string, string>> StoredMetadata => _metadata;
+
+    /// <summary>The record of a patch just applied.</summary>
+    internal PendingRecord? Pending { get; private set; }
+
     internal WireField? IrVersionField { get; set; }
+
+    /// <summary>The tensors that lie outside the model file.</summary>
+    internal ImmutableArray<Tensor> ExternalTensors { get; set; } = [];
 
     /// <summary>Reads a model from a file. Its external data are checked to lie within the folder and within their files.</summary>
     /// <exception cref="OnnxException">Not a readable ONNX model, or its external data are missing, out of bounds or outside the folder.</exception>
@@ -88,10 +106,11 @@ public sealed class Model
     public static Model Parse(ReadOnlyMemory<byte> bytes, string? folder = null, string name = "model in memory") =>
         Read(ByteSource.From(bytes, name), folder);
 
-    internal static Model Read(ByteSource source, string? folder, string? path = null, ImmutableDictionary<string, ByteSource>? newFiles = null)
+    internal static Model Read(
+        ByteSource source, string? folder, string? path = null, NamePool? names = null, ImmutableDictionary<string, ByteSource>? newFiles = null)
     {
-        var model = new Model(source, folder, newFiles ?? ImmutableDictionary<string, ByteSource>.Empty) { Path = path };
-        new ModelReader(model).Read();
+        var model = new Model(source, folder, newFiles ?? ImmutableDictionary<string, ByteSource>.Empty) { Path = path, _pool = names ?? new NamePool() };
+        new ModelReader(model, model._pool).Read();
         ExternalData.Check(model);
         return model;
     }
@@ -113,9 +132,20 @@ public sealed class Model
     /// <exception cref="OnnxException">The patch speaks of a value, node or graph that is not here, or its names collide.</exception>
     public Model Apply(GraphPatch patch)
     {
-        var (source, data) = PatchWriter.Apply(this, patch);
-        return Read(source, Folder, newFiles: data is null ? NewFiles : NewFiles.SetItem(data.Name, data.Content()));
+        var (source, record, data) = PatchWriter.Apply(this, patch);
+        var model = Derive(source, data is null ? NewFiles : NewFiles.SetItem(data.Name, data.Content()));
+        // The record is the model's last field, and needs no reading.
+        if (record is not null)
+            (model.Pending, model.Source) = (record, record.Behind(source));
+        return model;
     }
+
+    /// <summary>A model of other bytes that shares most names with this one. The pool is no one's but its last taker's.</summary>
+    internal Model Derive(ByteSource source, ImmutableDictionary<string, ByteSource> newFiles) =>
+        Read(source, Folder, names: Interlocked.Exchange(ref _pool, null), newFiles: newFiles);
+
+    /// <summary>Computes what the bytes still lack: the digest of the model before the last patch, which else waits for its first reader.</summary>
+    internal void Complete(CancellationToken cancel) => Pending?.Value(cancel);
 
     /// <summary>All tensors: initializers, and those in attributes, in sparse tensors and in subgraphs.</summary>
     public IEnumerable<Tensor> Tensors =>
@@ -141,7 +171,7 @@ public sealed class Model
     }
 
     /// <summary>Whether any graph has a value of that name.</summary>
-    internal bool Knows(string name) => _names.Value.Contains(name);
+    internal bool Knows(string name) => Graphs.Length == 1 ? Graph.Defines(name) : _names.Value.Contains(name);
 
     internal ByteSource ExternalFile(Tensor tensor) => DataFile(tensor.External!.Location, $"tensor '{tensor.Name}'");
 

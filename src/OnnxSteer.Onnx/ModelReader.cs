@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using System.Globalization;
+using System.Runtime.InteropServices;
 using OnnxSteer.Onnx.Protobuf;
 using OnnxSteer.Onnx.Wire;
 
@@ -9,14 +10,21 @@ namespace OnnxSteer.Onnx;
 /// Finds the parts of a model in its bytes. A singular message that the file holds in pieces is the concatenation of
 /// its pieces; of a singular number or text the last one counts (Protocol Buffers encoding, "Last One Wins").
 /// </summary>
-internal sealed class ModelReader(Model model)
+internal sealed class ModelReader(Model model, NamePool names)
 {
     // Deeper than any exporter goes, and far from the end of the stack.
     private const int MaxGraphDepth = 32;
 
-    private readonly WireCursor _cursor = new(model.Source);
+    private readonly WireCursor _cursor = new(model.Source, names);
     private readonly List<Graph> _graphs = [];
     private readonly HashSet<string> _paths = [];
+    private readonly List<Tensor> _external = [];
+
+    // What a node or tensor holds, gathered here again and again.
+    private readonly List<string> _inputs = [], _outputs = [];
+    private readonly List<WireField> _attributes = [];
+    private readonly List<long> _dims = [];
+    private readonly Dictionary<string, string> _entries = [];
 
     public void Read()
     {
@@ -57,7 +65,7 @@ internal sealed class ModelReader(Model model)
         (model.Producer, model.Opsets, model.Metadata) = ($"{producer} {version}".Trim(), [.. opsets], [.. metadata]);
         model.Graph = ReadGraph(Graph.MainPath, null, [.. graphFields.Select(field => new Frame(null, field))], 0);
         model.Functions = [.. functionFields.Select(ReadFunction)];
-        model.Graphs = [.. _graphs];
+        (model.Graphs, model.ExternalTensors) = ([.. _graphs], [.. _external]);
     }
 
     private Graph ReadGraph(string path, Graph? outer, ImmutableArray<Frame> frames, int depth)
@@ -66,7 +74,7 @@ internal sealed class ModelReader(Model model)
             throw _cursor.Broken(frames[0].Field.Start, $"subgraphs nested deeper than {MaxGraphDepth}");
         var graph = new Graph(model, path, outer) { Frames = frames };
         _graphs.Add(graph);
-        var nodes = new List<Frame>();
+        var (nodes, bodies) = (new List<Node>(), 0);
         var (initializers, sparse) = (new List<Tensor>(), new List<Tensor>());
         var sparseNames = new List<string>();
         var (inputs, outputs, infos) = (new List<ValueInfo>(), new List<ValueInfo>(), new List<ValueInfo>());
@@ -77,13 +85,13 @@ internal sealed class ModelReader(Model model)
                 switch (field)
                 {
                     case { Number: 1, Type: WireType.Length }:
-                        nodes.Add(new Frame(frame, field));
+                        AddNode(graph, nodes, new Frame(frame, field), ref bodies, depth);
                         break;
                     case { Number: 2, Type: WireType.Length }:
                         graph.Name = _cursor.Name(field);
                         break;
                     case { Number: 5, Type: WireType.Length }:
-                        initializers.Add(Inside(field, () => ReadTensor([field])));
+                        initializers.Add(ReadTensor([field]));
                         break;
                     case { Number: 11, Type: WireType.Length }:
                         inputs.Add(ReadInfo(field));
@@ -95,7 +103,8 @@ internal sealed class ModelReader(Model model)
                         infos.Add(ReadInfo(field));
                         break;
                     case { Number: 15, Type: WireType.Length }:
-                        var parts = Inside(field, () => ReadSparse([field]));
+                        var parts = ReadSparse([field]);
+                        _cursor.Enter(field.End);
                         sparseNames.Add(parts is [var values, ..] ? values.Name : "");
                         sparse.AddRange(parts);
                         break;
@@ -103,14 +112,14 @@ internal sealed class ModelReader(Model model)
         }
         (graph.Inputs, graph.Outputs, graph.ValueInfos) = ([.. inputs], [.. outputs], [.. infos]);
         (graph.Initializers, graph.SparseInitializers, graph.OtherTensors) = ([.. initializers], [.. sparseNames], [.. sparse]);
-        graph.Nodes = ReadNodes(graph, nodes, depth);
+        graph.Nodes = [.. nodes];
         return graph;
     }
 
     private Graph ReadFunction(WireField function)
     {
         string name = "", domain = "", overload = "";
-        var (nodes, defaults) = (new List<Frame>(), new List<Frame>());
+        var (nodeFrames, defaults) = (new List<Frame>(), new List<Frame>());
         var (inputs, outputs, infos) = (new List<ValueInfo>(), new List<ValueInfo>(), new List<ValueInfo>());
         var opsets = new List<OpsetImport>();
         var frame = new Frame(null, function);
@@ -128,7 +137,7 @@ internal sealed class ModelReader(Model model)
                     outputs.Add(new ValueInfo(null, field, _cursor.Name(field)));
                     break;
                 case { Number: 7, Type: WireType.Length }:
-                    nodes.Add(new Frame(frame, field));
+                    nodeFrames.Add(new Frame(frame, field));
                     break;
                 case { Number: 9, Type: WireType.Length }:
                     opsets.Add(Import(field));
@@ -151,28 +160,20 @@ internal sealed class ModelReader(Model model)
         graph.FunctionOpsets = [.. opsets];
         _graphs.Add(graph);
         graph.OtherTensors = [.. defaults.SelectMany(field => ReadAttribute(graph, "default", 0, field, 0).Tensors)];
-        graph.Nodes = ReadNodes(graph, nodes, 0);
+        var (nodes, bodies) = (new List<Node>(), 0);
+        foreach (var node in nodeFrames)
+            AddNode(graph, nodes, node, ref bodies, 0);
+        graph.Nodes = [.. nodes];
         return graph;
     }
 
-    private ImmutableArray<Node> ReadNodes(Graph graph, List<Frame> frames, int depth)
+    private void AddNode(Graph graph, List<Node> nodes, Frame frame, ref int bodies, int depth)
     {
-        var nodes = ImmutableArray.CreateBuilder<Node>(frames.Count);
-        var bodies = 0;
-        foreach (var frame in frames)
-        {
-            var node = ReadNode(graph, frame, nodes.Count, bodies, depth);
-            bodies += node.Attributes.Any(attribute => !attribute.Graphs.IsEmpty) ? 1 : 0;
-            nodes.Add(node);
-        }
-        return nodes.MoveToImmutable();
-    }
-
-    private Node ReadNode(Graph graph, Frame frame, int index, int bodies, int depth)
-    {
-        var node = new Node(graph, frame, index);
-        var (inputs, outputs) = (ImmutableArray.CreateBuilder<string>(), ImmutableArray.CreateBuilder<string>());
-        var attributes = new List<WireField>();
+        var node = new Node(graph, frame, nodes.Count);
+        nodes.Add(node);
+        _inputs.Clear();
+        _outputs.Clear();
+        _attributes.Clear();
         _cursor.Enter(frame.Field.Body);
         while (_cursor.Next(frame.Field.End, out var field))
         {
@@ -181,10 +182,10 @@ internal sealed class ModelReader(Model model)
             switch (field.Number)
             {
                 case 1:
-                    inputs.Add(_cursor.Name(field));
+                    _inputs.Add(_cursor.Name(field));
                     break;
                 case 2:
-                    outputs.Add(_cursor.Name(field));
+                    _outputs.Add(_cursor.Name(field));
                     break;
                 case 3:
                     node.Name = _cursor.Name(field);
@@ -193,7 +194,7 @@ internal sealed class ModelReader(Model model)
                     node.OpType = _cursor.Name(field);
                     break;
                 case 5:
-                    attributes.Add(field);
+                    _attributes.Add(field);
                     break;
                 case 7:
                     node.Domain = _cursor.Name(field);
@@ -206,15 +207,21 @@ internal sealed class ModelReader(Model model)
                     break;
             }
         }
-        (node.Inputs, node.Outputs) = (inputs.DrainToImmutable(), outputs.DrainToImmutable());
-        if (attributes.Count > 0)
-            node.Attributes = [.. attributes.Select(field => ReadAttribute(graph, node.Name, bodies, new Frame(frame, field), depth))];
-        return node;
+        (node.Inputs, node.Outputs) = ([.. _inputs], [.. _outputs]);
+        if (_attributes.Count > 0)
+        {
+            var attributes = _attributes.ToArray();
+            var number = bodies;
+            node.Attributes = ImmutableCollectionsMarshal.AsImmutableArray(Array.ConvertAll(attributes, field => ReadAttribute(graph, node.Name, number, new Frame(frame, field), depth)));
+            bodies += node.Attributes.Any(attribute => !attribute.Graphs.IsEmpty) ? 1 : 0;
+        }
+        _cursor.Enter(frame.Field.End);
     }
 
     private NodeAttribute ReadAttribute(Graph graph, string node, int bodies, Frame frame, int depth)
     {
         var name = "";
+        var (number, integer) = (0f, 0L);
         var (tensorPieces, sparsePieces, graphPieces) = (ImmutableArray<WireField>.Empty, ImmutableArray<WireField>.Empty, ImmutableArray<Frame>.Empty);
         var (tensorList, sparseList, graphList) = (ImmutableArray<WireField>.Empty, ImmutableArray<WireField>.Empty, ImmutableArray<Frame>.Empty);
         _cursor.Enter(frame.Field.Body);
@@ -223,6 +230,12 @@ internal sealed class ModelReader(Model model)
             {
                 case { Number: 1, Type: WireType.Length }:
                     name = _cursor.Name(field);
+                    break;
+                case { Number: 2, Type: WireType.Fixed32 }:
+                    number = BitConverter.UInt32BitsToSingle((uint)field.Value);
+                    break;
+                case { Number: 3, Type: WireType.Varint }:
+                    integer = (long)field.Value;
                     break;
                 case { Number: 5, Type: WireType.Length }:
                     tensorPieces = tensorPieces.Add(field);
@@ -243,18 +256,25 @@ internal sealed class ModelReader(Model model)
                     sparseList = sparseList.Add(field);
                     break;
             }
-        var attribute = new NodeAttribute(model, frame.Field, name, tensorPieces.IsEmpty ? null : ReadTensor(tensorPieces));
-        attribute.OtherTensors = [.. tensorList.Select(field => ReadTensor([field])), .. ReadSparse(sparsePieces), .. sparseList.SelectMany(field => ReadSparse([field]))];
-        if (!graphPieces.IsEmpty)
-            attribute.Graphs = [ReadGraph(PathOf(""), graph, graphPieces, depth + 1)];
-        if (!graphList.IsEmpty)
-            attribute.Graphs = [.. attribute.Graphs, .. graphList.Select((field, i) => ReadGraph(PathOf($"[{i}]"), graph, [field], depth + 1))];
+        var attribute = new NodeAttribute(model, frame.Field, name, tensorPieces.IsEmpty ? null : ReadTensor(tensorPieces)) { Int = integer, Float = number };
+        if (!tensorList.IsEmpty || !sparsePieces.IsEmpty || !sparseList.IsEmpty)
+            attribute.OtherTensors = [.. tensorList.Select(field => ReadTensor([field])), .. ReadSparse(sparsePieces), .. sparseList.SelectMany(field => ReadSparse([field]))];
+        if (!graphPieces.IsEmpty || !graphList.IsEmpty)
+            attribute.Graphs = ReadBodies(graph, $"{node}:{name}", $"{node}#{bodies}:{name}", graphPieces, graphList, depth + 1);
         return attribute;
+    }
 
-        // A body is named after its node. One without a name, or with that of another, is told apart by how many nodes with
-        // bodies come before it, which a patch does not change.
+    // A body is named after its node. One without a name, or with that of another, is told apart by how many nodes with
+    // bodies come before it, which a patch does not change.
+    private ImmutableArray<Graph> ReadBodies(Graph graph, string name, string numbered, ImmutableArray<Frame> pieces, ImmutableArray<Frame> list, int depth)
+    {
+        var bodies = list.Select((frame, i) => (Frames: ImmutableArray.Create(frame), Place: $"[{i}]"));
+        if (!pieces.IsEmpty)
+            bodies = bodies.Prepend((pieces, ""));
+        return [.. bodies.Select(body => ReadGraph(PathOf(body.Place), graph, body.Frames, depth))];
+
         string PathOf(string place) =>
-            node.Length > 0 && $"{graph.Path}/{node}:{name}{place}" is var path && !_paths.Contains(path) ? NewPath(path) : NewPath($"{graph.Path}/{node}#{bodies}:{name}{place}");
+            name[0] != ':' && $"{graph.Path}/{name}{place}" is var path && !_paths.Contains(path) ? NewPath(path) : NewPath($"{graph.Path}/{numbered}{place}");
     }
 
     private string NewPath(string path)
@@ -268,10 +288,10 @@ internal sealed class ModelReader(Model model)
     {
         var name = "";
         var type = DataType.Undefined;
-        var dims = new List<long>();
         WireField? raw = null;
-        var entries = new Dictionary<string, string>();
         var external = false;
+        _dims.Clear();
+        _entries.Clear();
         foreach (var piece in pieces)
         {
             _cursor.Enter(piece.Body);
@@ -279,7 +299,7 @@ internal sealed class ModelReader(Model model)
                 switch (field)
                 {
                     case { Number: 1, Type: WireType.Varint or WireType.Length }:
-                        _cursor.AddIntegers(field, dims);
+                        _cursor.AddIntegers(field, _dims);
                         break;
                     case { Number: 2, Type: WireType.Varint }:
                         type = (DataType)field.Value;
@@ -292,14 +312,19 @@ internal sealed class ModelReader(Model model)
                         break;
                     case { Number: 13, Type: WireType.Length }:
                         var entry = Entry(field);
-                        entries[entry.Key] = entry.Value;
+                        _entries[entry.Key] = entry.Value;
                         break;
                     case { Number: 14, Type: WireType.Varint }:
                         external = field.Value == 1;
                         break;
                 }
         }
-        return new Tensor(model, pieces, name, type, [.. dims], raw, external ? Location(name, entries, pieces[0]) : null);
+        if (!pieces.IsEmpty)
+            _cursor.Enter(pieces[^1].End);
+        var tensor = new Tensor(model, pieces, name, type, [.. _dims], raw, external ? Location(name, _entries, pieces[0]) : null);
+        if (external)
+            _external.Add(tensor);
+        return tensor;
     }
 
     private ExternalLocation Location(string tensor, Dictionary<string, string> entries, WireField where)
@@ -330,7 +355,7 @@ internal sealed class ModelReader(Model model)
         return pieces.IsEmpty ? [] : indices.IsEmpty ? [ReadTensor(values)] : [ReadTensor(values), ReadTensor(indices)];
     }
 
-    private ValueInfo ReadInfo(WireField info) => Inside(info, () =>
+    private ValueInfo ReadInfo(WireField info)
     {
         var name = "";
         _cursor.Enter(info.Body);
@@ -338,7 +363,7 @@ internal sealed class ModelReader(Model model)
             if (field.Is(1, WireType.Length))
                 name = _cursor.Name(field);
         return new ValueInfo(model, info, name);
-    });
+    }
 
     private OpsetImport Import(WireField field)
     {
@@ -346,7 +371,7 @@ internal sealed class ModelReader(Model model)
         return new OpsetImport(import.Domain, import.Version);
     }
 
-    private KeyValuePair<string, string> Entry(WireField entry) => Inside(entry, () =>
+    private KeyValuePair<string, string> Entry(WireField entry)
     {
         var (key, value) = ("", "");
         _cursor.Enter(entry.Body);
@@ -356,12 +381,5 @@ internal sealed class ModelReader(Model model)
             else if (field.Is(2, WireType.Length))
                 value = _cursor.Text(field);
         return KeyValuePair.Create(key, value);
-    });
-
-    private T Inside<T>(WireField field, Func<T> read)
-    {
-        var result = read();
-        _cursor.Enter(field.End);
-        return result;
     }
 }

@@ -44,7 +44,17 @@ public sealed class Node
     public ImmutableArray<string> Captures => _captures.IsDefault ? _captures = CollectCaptures() : _captures;
 
     /// <summary>Everything the node needs: its inputs that are there, and its captures.</summary>
-    public IEnumerable<string> Needs => Inputs.Where(name => name.Length > 0).Concat(Captures);
+    public IEnumerable<string> Needs
+    {
+        get
+        {
+            foreach (var name in Inputs)
+                if (name.Length > 0)
+                    yield return name;
+            foreach (var name in Captures)
+                yield return name;
+        }
+    }
 
     internal Frame Frame { get; }
 
@@ -73,5 +83,5 @@ public sealed class Node
     public override string ToString() => $"{OpType} {Label}";
 
     private ImmutableArray<string> CollectCaptures() =>
-        [.. Attributes.SelectMany(attribute => attribute.Graphs).SelectMany(subgraph => subgraph.FreeNames).Distinct()];
+        Attributes.All(attribute => attribute.Graphs.IsEmpty) ? [] : [.. Attributes.SelectMany(attribute => attribute.Graphs).SelectMany(subgraph => subgraph.FreeNames).Distinct()];
 }

@@ -26,10 +26,10 @@ public sealed class NodeAttribute
     public ImmutableArray<Graph> Graphs { get; internal set; } = [];
 
     /// <summary>The integer value.</summary>
-    public long Int => Proto.I;
+    public long Int { get; internal init; }
 
     /// <summary>The floating point value.</summary>
-    public float Float => Proto.F;
+    public float Float { get; internal init; }
 
     /// <summary>The text value.</summary>
     public string String => Proto.S.ToStringUtf8();
@@ -42,6 +42,6 @@ public sealed class NodeAttribute
 
     internal ImmutableArray<Tensor> OtherTensors { get; set; } = [];
 
-    // It is not kept, since most attributes are never looked at.
+    // It is not kept, since most attributes of other kinds are never looked at.
     private AttributeProto Proto => _model.Message(AttributeProto.Parser, _field);
 }

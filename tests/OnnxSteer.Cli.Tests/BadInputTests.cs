@@ -84,7 +84,7 @@ public sealed class BadInputTests
         File.WriteAllText(folder["empty.txt"], "\n\n");
         void Fit(string expected, string sites, string source) =>
             Refused(folder, expected, "fit", Cli.Optimum, "--source", source, "--target", prompts, "--sites", sites, "--out", folder["map.safetensors"]);
-        Fit("matches none of the 63 sites", "self_attn", prompts);
+        Fit("matches none of the 103 sites", "self_attn", prompts);
         Fit("'model.layers.0.self_attn.o_proj'", @"model\.layers\.0\.self_attn\.o_prj", prompts);
         Fit("no regular expression", "(", prompts);
         Fit("no regular expression", "zzz)|(?:model.norm", prompts);

@@ -29,8 +29,7 @@ public class FactTests
         if (!isAnnotated)
             model = model.Apply(GraphPatch.Empty.With(model.Graphs.Where(graph => !graph.IsFunction)
                 .SelectMany(graph => graph.ValueInfos.Select((_, index) => new Remove("strip", graph.Path, Part.ValueInfo, index)))));
-        var main = FactTable.Of(model.Graph);
-        var tables = model.Graphs.ToDictionary(graph => graph, graph => graph.Outer is null ? FactTable.Of(graph) : FactTable.Of(graph, main));
+        var tables = model.Graphs.ToDictionary(graph => graph, graph => FactTable.Of(graph));
         // Elsewhere sizes are computed while the model runs: what is said of them must be right, but it need not be all.
         var isExact = isAnnotated || !fixture.EndsWith("dynamo", StringComparison.Ordinal);
         var wrong = new List<string>();

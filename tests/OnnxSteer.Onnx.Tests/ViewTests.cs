@@ -10,7 +10,7 @@ public class ViewTests
     [Fact]
     public void The_encoder_is_legal() => Seeds.Each(200, seed =>
     {
-        var (proto, _) = ModelGenerator.Make(seed);
+        var (proto, _) = RandomModel.Make(seed);
         var bytes = WireEncoder.Encode(proto, new Random(seed), new Oddity(HasDefaults: false));
         Assert.Equal(proto, ModelProto.Parser.WithDiscardUnknownFields(true).ParseFrom(bytes));
         OracleGraph.AssertClosedAndSorted(proto);
@@ -19,7 +19,7 @@ public class ViewTests
     [Fact]
     public void Generated_models_use_all_that_there_is()
     {
-        var all = Enumerable.Range(0, 300).Select(seed => ModelGenerator.Make(seed).Model).ToList();
+        var all = Enumerable.Range(0, 300).Select(seed => RandomModel.Make(seed).Model).ToList();
         var graphs = all.SelectMany(OracleGraph.All).ToList();
         Assert.Contains(graphs, graph => graph.Outer?.Outer?.Outer is not null);
         Assert.Contains(graphs, graph => graph.Outer is not null && OracleGraph.FreeNames(graph.Proto).Count > 2);

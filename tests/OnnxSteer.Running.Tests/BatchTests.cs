@@ -107,7 +107,7 @@ public sealed class BatchTests
             SiteActivations[] Of(IReadOnlyList<ImmutableArray<int>> prompts, int size) =>
                 [.. Capture.Run(subject.Model, subject.Table.Sites, prompts, new CaptureOptions { Pooling = pooling, BatchSize = size, Session = Runner.OneThread })];
             var (together, alone) = (Of(rows, 8), Of(rows, 1));
-            Assert.Equal(63, together.Length);
+            Assert.Equal(103, together.Length);
             foreach (var (site, batch, single) in subject.Table.Sites.Zip(together, alone))
             {
                 Assert.Equal(site.Name, batch.Site);

@@ -12,6 +12,15 @@ internal static class Exports
 
     public static TheoryData<string> All => [.. Names];
 
+    /// <summary>Every language model beside the checkout whose sites are known.</summary>
+    public static IEnumerable<string> Fixtures { get; } = Folders.HasShared
+        ? [.. Directory.EnumerateFiles(Folders.InShared("models"), "sites.json", SearchOption.AllDirectories)
+            .Select(file => Path.GetRelativePath(Folders.InShared("models"), Path.GetDirectoryName(file)!).Replace('\\', '/'))
+            .Where(export => !export.StartsWith("diffusion", StringComparison.Ordinal)).Order(StringComparer.Ordinal)]
+        : [];
+
+    public static TheoryData<string> AllFixtures => [.. Fixtures];
+
     public static string FolderOf(string export) => Folders.InShared("models", export);
 
     public static Model Open(string export) => ModelFile.Open(FolderOf(export));

@@ -1,3 +1,4 @@
+using System.Text.Json;
 using OnnxSteer.Fixtures;
 
 namespace OnnxSteer.Running.Tests;
@@ -7,29 +8,46 @@ public sealed class GoldenActivationTests
 {
     public static TheoryData<string> All => Exports.All;
 
-    [SharedTheory, MemberData(nameof(All))]
+    public static TheoryData<string> AllFixtures => Exports.AllFixtures;
+
+    [SharedTheory, MemberData(nameof(AllFixtures))]
     public void Every_site_of_the_reference_is_found_where_the_reference_found_it(string export)
     {
         var table = SiteTable.Of(Exports.Open(export));
+        var differing = new List<string>();
         foreach (var row in Exports.SitesJson(export).GetProperty("sites").EnumerateArray())
         {
-            var site = table.Find(row.GetProperty("site").GetString()!);
-            var place = Assert.Single(site.Places);
-            Assert.Equal(row.GetProperty("hook").GetString(), place.Hook.ToString().ToLowerInvariant());
-            Assert.Equal(row.GetProperty("node").GetString(), place.Node);
-            // The sum that a fused skip norm leaves out has no name in the file.
-            if (row.GetProperty("value").GetString() is { } value)
-                Assert.Equal(value, place.At.Value);
-            if (row.TryGetProperty("dtype", out var type))
-                Assert.Equal(type.GetString(), site.DataType.Name());
-            if (row.TryGetProperty("range", out var range))
-                Assert.Equal((range[0].GetInt32(), range[1].GetInt32()), (place.At.Range!.Value.Start, place.At.Range!.Value.End));
-            else
-                Assert.Null(place.At.Range);
-            foreach (var alias in row.GetProperty("aliases").EnumerateArray())
-                Assert.Equal(site.Places[0].At, table.Find(alias.GetString()!).Places[0].At);
+            var name = row.GetProperty("site").GetString()!;
+            var listed = table.Sites.FirstOrDefault(site => site.Names.Contains(name));
+            var actual = listed is null ? "nowhere" : string.Join("; ", listed.Places.Select(place => Describe(place, listed)));
+            var expected = string.Join("; ", Expected(table, row));
+            if (expected != actual)
+                differing.Add($"{name}: expected {expected}, found {actual}");
+            else if (row.GetProperty("aliases").EnumerateArray().FirstOrDefault(alias => !table.Find(alias.GetString()!).Places.SequenceEqual(listed!.Places)) is { ValueKind: JsonValueKind.String } alias)
+                differing.Add($"{name}: its alias {alias} is another site");
         }
+        Assert.True(differing.Count == 0, string.Join('\n', differing));
     }
+
+    // One text a place: graph, value, range, part of the module, node, hook, type, rank.
+    private static string Describe(Place place, Site site) =>
+        $"{place.At.Graph} {(place.Hook == Hook.Absent ? "" : place.At.Value)} {place.At.Range} {place.ModuleRange} '{place.Node}' {place.Hook} {site.DataType.Name()} {site.Rank}";
+
+    private static IEnumerable<string> Expected(SiteTable table, JsonElement row)
+    {
+        string? Text(JsonElement element, string key) => element.TryGetProperty(key, out var value) && value.ValueKind != JsonValueKind.Null ? value.ToString() : null;
+        string Range(JsonElement element, string key) => element.TryGetProperty(key, out var range) ? $"{range[0]}:{range[1]}" : "";
+        var tail = $"{Text(row, "dtype")} {Text(row, "rank")}";
+        string HookOf(JsonElement element) => Enum.Parse<Hook>((Text(element, "hook") ?? "after").Replace("_", ""), ignoreCase: true).ToString();
+        if (row.TryGetProperty("parts", out var parts) && parts.ValueKind == JsonValueKind.Array)
+            return parts.EnumerateArray().Select(part => $"main {Text(part, "value")}  {Range(part, "range")} '{ProducerOf(table, Text(part, "value")!)}' After {tail}");
+        if (row.TryGetProperty("branches", out var branches))
+            return branches.EnumerateObject().OrderBy(branch => branch.Name, StringComparer.Ordinal)
+                .Select(branch => $"main/optimum::if:{branch.Name} {Text(branch.Value, "value")}   '{Text(branch.Value, "node")}' {HookOf(branch.Value)} {tail}");
+        return [$"main {Text(row, "value")} {Range(row, "range")}  '{Text(row, "node")}' {HookOf(row)} {tail}"];
+    }
+
+    private static string ProducerOf(SiteTable table, string value) => table.Find($"value:{value}").Places[0].Node;
 
     [SharedTheory, MemberData(nameof(All))]
     public void Every_site_holds_what_its_module_gives_out(string export)
@@ -55,7 +73,7 @@ public sealed class GoldenActivationTests
     {
         var table = SiteTable.Of(Exports.Open(export));
         var known = Exports.SitesJson(export).GetProperty("sites").EnumerateArray().Select(row => row.GetProperty("site").GetString()).ToHashSet();
-        Assert.All(table.Sites, site => Assert.Contains(site.Name, known));
+        Assert.All(table.Sites.Where(site => !site.Name.Contains(".heads.", StringComparison.Ordinal)), site => Assert.Contains(site.Name, known));
         Assert.Equal(table.Sites.Select(site => site.Order), Enumerable.Range(0, table.Sites.Length));
     }
 }

@@ -84,7 +84,7 @@ public sealed class RefusalTests
             Refused(() => Steering.Patch(model, MapOf("model.layers.0.mlp.down_proj", transport)), "'model.layers.0.mlp.down_proj' has 64 channels", $"has {transport.Channels}");
         Refused(() => Steering.Patch(model, MapOf("model.layers.2.mlp.dwon_proj", narrow[0])), "no site 'model.layers.2.mlp.dwon_proj'", "'model.layers.2.mlp.down_proj'");
         Refused(() => Steering.Patch(model, MapOf("value:nothing_of_the_kind", narrow[0])), "no value 'nothing_of_the_kind'", "Nearest");
-        Refused(() => Subject.Of(export).Table.Matching(".*dwon_proj"), "matches none of the 63 sites", "Nearest: '");
+        Refused(() => Subject.Of(export).Table.Matching(".*dwon_proj"), "matches none of the 103 sites", "Nearest: '");
         Refused(() => Subject.Of(export).Table.Matching("(*"), "is no regular expression");
     }
 

@@ -56,7 +56,7 @@ public sealed class SiteSteeringTests
             Steered(site, transport, 1, before[site.Name], after[site.Name], _ => true);
             before = after;
         }
-        Assert.Equal(63, steered.Count);
+        Assert.Equal(103, steered.Count);
     }
 
     [SharedTheory, MemberData(nameof(GoldenActivationTests.All), MemberType = typeof(GoldenActivationTests))]

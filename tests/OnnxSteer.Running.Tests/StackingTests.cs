@@ -103,7 +103,7 @@ public sealed class StackingTests
         var model = subject.Table.Sites.Aggregate(subject.Model, (model, site) =>
             model.Apply(Steering.Patch(model, subject.Map(Kind.Affine, site), new SteeringOptions { Mode = Mode.Live, Label = $"s{site.Order}", Strength = 0 })));
         using var all = new Runner(model);
-        Assert.Equal(63, all.Decoder.Session.OverridableInitializers.Count);
+        Assert.Equal(103, all.Decoder.Session.OverridableInitializers.Count);
         Assert.Empty(Bits.Differing(subject.Unsteered[0], subject.Calls(all)[0]));
         foreach (var site in subject.Table.Sites.Where(site => site.Order % 5 == 0))
         {

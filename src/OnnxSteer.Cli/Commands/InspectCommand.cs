@@ -11,21 +11,31 @@ internal static class InspectCommand
     public static Command Create(Terminal terminal)
     {
         var (model, json) = (Options.Model(), Options.Json());
-        var command = new Command("inspect", "Shows what a model is and where it can be steered.") { model, json };
+        var provider = new Option<string?>("--provider")
+        {
+            Description = "Also check, without the device, what runs there: cuda or dml. Lists the nodes that have no kernel and bounds inserted float16 arithmetic; ends with 1 where a node that a patch inserted has no kernel or no bound.",
+        };
+        provider.AcceptOnlyFromAmong("cuda", "dml");
+        var command = new Command("inspect", "Shows what a model is and where it can be steered.") { model, provider, json };
         command.SetAction(call =>
         {
             var opened = call.OpenModel(model);
             var description = ModelDescription.Of(opened);
+            var report = call.GetValue(provider) is { } name ? ProviderReport.Of(opened, Enum.Parse<Provider>(name, ignoreCase: true)) : null;
             if (call.GetValue(json))
-                terminal.Json(Document(opened, description));
+                terminal.Json(Document(opened, description, report));
             else
+            {
                 Show(terminal, opened, description);
-            return ExitCodes.Done;
+                if (report is not null)
+                    ProviderView.Show(terminal, report);
+            }
+            return report is { InsertedAreClean: false } ? ExitCodes.CheckFailed : ExitCodes.Done;
         });
         return command;
     }
 
-    private static object Document(Model model, ModelDescription description) => new
+    private static object Document(Model model, ModelDescription description, ProviderReport? report) => new
     {
         description.Table.Dialect,
         Evidence = description.Table.Evidence,
@@ -60,6 +70,7 @@ internal static class InspectCommand
                 Hook = place.Hook.ToString().ToLowerInvariant(),
             }),
         }),
+        Provider = report is null ? null : ProviderView.Document(report),
         Maps = description.Patches.Select(patch => new { patch.Label, patch.Properties }),
     };
 

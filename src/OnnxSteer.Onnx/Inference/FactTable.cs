@@ -1,67 +1,90 @@
 namespace OnnxSteer.Onnx.Inference;
 
 /// <summary>
-/// Infers facts of all values of a graph from its weights and operators, in file order and again for unsorted graphs.
-/// What a graph states of its values is believed only where inference knows nothing: exporters write wrong annotations.
+/// Facts of the values of a graph, inferred from its weights and operators when they are asked for, each once. What a graph
+/// states of its values is believed only where inference knows nothing: exporters write wrong annotations.
 /// </summary>
 public sealed partial class FactTable
 {
-    private const int MaxPasses = 4;
-
     private readonly Graph _graph;
     private readonly FactTable? _outer;
+    private readonly Lock _lock;
     private readonly Dictionary<string, ValueFacts> _facts = [];
 
-    private FactTable(Graph graph, FactTable? outer) => (_graph, _outer) = (graph, outer);
+    // While a node's outputs are inferred, all that it needs is known already, save in a circle; then nothing is said.
+    private bool _isInferring;
 
-    /// <summary>Infers the facts of a graph's values.</summary>
-    /// <param name="graph">The graph.</param>
-    /// <param name="outer">Facts of the graph around it, for captured values.</param>
-    public static FactTable Of(Graph graph, FactTable? outer = null)
+    internal FactTable(Graph graph)
     {
-        var table = new FactTable(graph, outer);
-        var isSorted = graph.Nodes.All(node => node.Inputs.All(name => !(graph.Producer(name)?.Index > node.Index)));
-        for (var pass = 0; pass < (isSorted ? 1 : MaxPasses) && table.Pass(); pass++)
-        {
-        }
-        return table;
+        (_graph, _outer) = (graph, graph.Outer?.Facts);
+        _lock = _outer?._lock ?? new Lock();
     }
+
+    /// <summary>The facts of a graph's values; of captured ones, those of the graph around it.</summary>
+    public static FactTable Of(Graph graph) => graph.Facts;
 
     /// <summary>What is known of a value.</summary>
     public ValueFacts this[string value]
     {
         get
         {
-            if (_facts.TryGetValue(value, out var facts))
-                return facts;
-            if (_graph.Initializer(value) is { } tensor)
-                return Of(tensor);
-            if (_graph.Info(value) is { } info)
-                return Of(info);
-            return _graph.Defines(value) || _outer is null ? ValueFacts.Unknown : _outer[value];
+            lock (_lock)
+            {
+                if (_facts.TryGetValue(value, out var facts))
+                    return facts;
+                if (_graph.Producer(value) is { } node)
+                {
+                    if (_isInferring)
+                        return Stated(value);
+                    InferUpTo(node);
+                    return _facts[value];
+                }
+                if (_graph.Initializer(value) is { } tensor)
+                    return Of(tensor);
+                return _graph.Defines(value) || _outer is null ? Stated(value) : _outer[value].Or(Stated(value));
+            }
         }
     }
 
-    private bool Pass()
+    // With what the node needs first, and what that needs; on a stack of its own, since graphs are deeper than the thread's.
+    private void InferUpTo(Node last)
     {
-        var changed = false;
-        foreach (var node in _graph.Nodes)
+        var path = new Stack<(Node Node, bool IsReady)>([(last, false)]);
+        var met = new HashSet<Node>();
+        while (path.TryPop(out var step))
+            if (step.IsReady)
+                Infer(step.Node);
+            else if (met.Add(step.Node))
+            {
+                path.Push((step.Node, true));
+                foreach (var name in step.Node.Needs)
+                    if (!_facts.ContainsKey(name) && _graph.Producer(name) is { } before)
+                        path.Push((before, false));
+            }
+    }
+
+    private void Infer(Node node)
+    {
+        _isInferring = true;
+        try
+        {
             for (var i = 0; i < node.Outputs.Length; i++)
             {
                 if (node.Output(i) is not { } value)
                     continue;
                 var facts = Infer(node, i);
-                if (_graph.Info(value) is { } info)
-                    facts = facts.Or(Of(info));
-                if (_facts.TryGetValue(value, out var known) && known == facts)
-                    continue;
-                _facts[value] = facts;
-                changed |= facts != ValueFacts.Unknown;
+                _facts[value] = facts is { DataType: not DataType.Undefined, Rank: not null, LastDim: not null } ? facts : facts.Or(Stated(value));
             }
-        return changed;
+        }
+        finally
+        {
+            _isInferring = false;
+        }
     }
+
+    private ValueFacts Stated(string value) => _graph.Info(value) is { } info ? Of(info) : ValueFacts.Unknown;
 
     private static ValueFacts Of(Tensor tensor) => new(tensor.DataType, tensor.Dims.Length, tensor.Dims is [.., var last] ? last : null);
 
-    private static ValueFacts Of(ValueInfo info) => new(info.DataType, info.Dims?.Length, info.Dims is [.., var last] ? last : null);
+    private static ValueFacts Of(ValueInfo info) => info.TensorType is var (type, dims) ? new(type, dims?.Length, dims is [.., var last] ? last : null) : default;
 }

@@ -8,11 +8,20 @@ namespace OnnxSteer.Onnx.Patching;
 /// <see cref="Model.Apply"/>. The two things done to a graph are both built of the same edits: a tap reads a value out,
 /// an intercept replaces a value by a function of it.
 /// </summary>
-/// <param name="Edits">What is done, with a label each.</param>
-public sealed record GraphPatch(ImmutableArray<Edit> Edits)
+public sealed record GraphPatch
 {
+    // A patch of a big graph grows by thousands of steps, so a step keeps what it adds and the one before.
+    private readonly GraphPatch? _before;
+    private readonly ImmutableArray<Edit> _added;
+    private ImmutableArray<Edit> _edits;
+
+    private GraphPatch(GraphPatch? before, ImmutableArray<Edit> added) => (_before, _added) = (before, added);
+
     /// <summary>The patch that does nothing.</summary>
-    public static GraphPatch Empty { get; } = new(ImmutableArray<Edit>.Empty);
+    public static GraphPatch Empty { get; } = new(null, []);
+
+    /// <summary>What is done, with a label each.</summary>
+    public ImmutableArray<Edit> Edits => _edits.IsDefault ? _edits = Gather() : _edits;
 
     /// <summary>
     /// Under which title the patch records itself in the model's metadata, so that it can be undone; null for a patch that
@@ -21,7 +30,7 @@ public sealed record GraphPatch(ImmutableArray<Edit> Edits)
     public PatchTitle? Title { get; init; }
 
     /// <summary>The patch with more edits.</summary>
-    public GraphPatch With(params IEnumerable<Edit> edits) => this with { Edits = Edits.AddRange(edits) };
+    public GraphPatch With(params IEnumerable<Edit> edits) => new(this, [.. edits]) { Title = Title };
 
     /// <summary>Reads a value out of the main graph: it becomes an output. One that is an output already stays as it is.</summary>
     /// <exception cref="OnnxException">The graph has no such value, or the place is not in the main graph.</exception>
@@ -64,6 +73,18 @@ public sealed record GraphPatch(ImmutableArray<Edit> Edits)
 
     /// <summary>The edits, a line each.</summary>
     public override string ToString() => string.Join('\n', Edits);
+
+    private ImmutableArray<Edit> Gather()
+    {
+        var steps = new Stack<ImmutableArray<Edit>>();
+        for (var step = this; step is not null; step = step._before)
+        {
+            steps.Push(step._edits.IsDefault ? step._added : step._edits);
+            if (!step._edits.IsDefault)
+                break;
+        }
+        return [.. steps.SelectMany(edits => edits)];
+    }
 }
 
 /// <summary>What a patch says of itself in the model's metadata.</summary>

@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Security.Cryptography;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using OnnxSteer.Onnx.Wire;
@@ -29,10 +28,10 @@ public sealed record PatchRecord(
 
     /// <summary>The patches in a model, oldest first.</summary>
     /// <exception cref="OnnxException">A record that is not readable.</exception>
-    public static IReadOnlyList<PatchRecord> All(Model model) => [.. Entries(model).Select(entry => Parse(model, entry.Key, entry.Value))];
+    public static IReadOnlyList<PatchRecord> All(Model model) => [.. Entries(model.Metadata).Select(entry => Parse(model, entry.Key, entry.Value))];
 
     /// <summary>How many patches a model holds.</summary>
-    public static int Count(Model model) => Entries(model).Count();
+    public static int Count(Model model) => model.MetadataKeys.Count(key => NumberOf(key) > 0);
 
     /// <summary>The model without its last patch, byte for byte as it was.</summary>
     /// <exception cref="OnnxException">There is no patch, or something changed the file since.</exception>
@@ -58,9 +57,9 @@ public sealed record PatchRecord(
             throw changed;
         splices.Add(new Splice(end, model.Source.Length - end, ByteSource.From(default)));
         var original = SplicedSource.Of(model.Source, splices);
-        if (original.Length != record.Length || Digest(original) != record.Sha256)
+        if (original.Length != record.Length || original.Sha256() != record.Sha256)
             throw changed;
-        return Model.Read(original, model.Folder, newFiles: model.NewFiles);
+        return model.Derive(original, model.NewFiles);
 
         ByteSource Kept(long offset, long length)
         {
@@ -72,21 +71,22 @@ public sealed record PatchRecord(
 
     /// <summary>Data files that undoing the patches of a model needs.</summary>
     internal static IEnumerable<string> FilesOf(Model model) =>
-        All(model).SelectMany(record => (record.Files ?? []).Concat(record.Splices.Any(splice => splice.KeptAt is not null) && record.Data is { } data ? [data] : [])).Distinct();
+        Entries(model.StoredMetadata).Select(entry => Parse(model, entry.Key, entry.Value)).Concat(model.Pending is { } pending ? [pending.Record] : [])
+            .SelectMany(record => (record.Files ?? []).Concat(record.Splices.Any(splice => splice.KeptAt is not null) && record.Data is { } data ? [data] : [])).Distinct();
 
-    internal static int NextNumber(Model model) => Entries(model).Select(entry => NumberOf(entry.Key)).DefaultIfEmpty(0).Max() + 1;
+    internal static int NextNumber(Model model) => model.MetadataKeys.Select(NumberOf).DefaultIfEmpty(0).Max() + 1;
 
-    internal static AddMetadata Entry(Model model, PatchTitle title, IReadOnlyList<Splice> splices, PatchData data, IReadOnlyList<string> files)
+    internal static PendingRecord Entry(Model model, PatchTitle title, IReadOnlyList<Splice> splices, PatchData data, IReadOnlyList<string> files)
     {
         var replaced = splices.Select(splice => splice.Removed <= MaxReplacedBytes
             ? new ReplacedBytes(splice.Offset, splice.Inserted.Length, model.Source.ToArray(splice.Offset, splice.Removed))
             : new ReplacedBytes(splice.Offset, splice.Inserted.Length, [], data.Add(model.Source.Slice(splice.Offset, splice.Removed)), splice.Removed)).ToList();
-        var record = new PatchRecord(title.Label, new SortedDictionary<string, string>(title.Properties), model.Source.Length, Digest(model.Source), replaced, data.IsEmpty ? null : data.Name, files.Count == 0 ? null : files);
-        return new AddMetadata("record", string.Create(CultureInfo.InvariantCulture, $"{KeyPrefix}{NextNumber(model)}"), JsonSerializer.Serialize(record, PatchRecordJson.Default.PatchRecord));
+        return new PendingRecord(string.Create(CultureInfo.InvariantCulture, $"{KeyPrefix}{NextNumber(model)}"), new PatchRecord(
+            title.Label, new SortedDictionary<string, string>(title.Properties), model.Source.Length, "", replaced, data.IsEmpty ? null : data.Name, files.Count == 0 ? null : files), model.Source);
     }
 
-    private static IEnumerable<KeyValuePair<string, string>> Entries(Model model) =>
-        model.Metadata.Where(entry => NumberOf(entry.Key) > 0).OrderBy(entry => NumberOf(entry.Key));
+    private static IEnumerable<KeyValuePair<string, string>> Entries(IEnumerable<KeyValuePair<string, string>> metadata) =>
+        metadata.Where(entry => NumberOf(entry.Key) > 0).OrderBy(entry => NumberOf(entry.Key));
 
     private static int NumberOf(string key) =>
         key.StartsWith(KeyPrefix, StringComparison.Ordinal) && int.TryParse(key.AsSpan(KeyPrefix.Length), NumberStyles.None, CultureInfo.InvariantCulture, out var number) && number < MaxNumber ? number : 0;
@@ -103,14 +103,6 @@ public sealed record PatchRecord(
         {
         }
         throw new OnnxException($"{model.Source.Name}: the metadata entry '{key}' is no readable patch record; something changed the file since the patch was applied.");
-    }
-
-    private static string Digest(ByteSource source)
-    {
-        using var hash = SHA256.Create();
-        using (var stream = new CryptoStream(Stream.Null, hash, CryptoStreamMode.Write))
-            source.CopyTo(stream);
-        return Convert.ToHexStringLower(hash.Hash!);
     }
 }
 

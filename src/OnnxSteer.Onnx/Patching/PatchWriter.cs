@@ -24,8 +24,8 @@ internal sealed class PatchWriter
 
     private PatchWriter(Model model) => (_model, _data) = (model, new PatchData(model, PatchRecord.NextNumber(model)));
 
-    /// <summary>The bytes of the patched model, and the data file that goes with it, if there is anything in it.</summary>
-    public static (ByteSource Source, PatchData? Data) Apply(Model model, GraphPatch patch)
+    /// <summary>The patched bytes, what is to be recorded behind them, and the data file that goes with them, if there is anything in it.</summary>
+    public static (ByteSource Source, PendingRecord? Record, PatchData? Data) Apply(Model model, GraphPatch patch)
     {
         var writer = new PatchWriter(model);
         writer.CheckNames(patch);
@@ -34,12 +34,9 @@ internal sealed class PatchWriter
         foreach (var edits in patch.Edits.OfType<EnableOutput>().GroupBy(enable => writer.Producer(enable.Graph, enable.Value)))
             writer.Enable(edits.Key, [.. edits]);
         var splices = writer._splices.Build(model.Source);
-        if (patch.Title is { } title)
-        {
-            var record = PatchRecord.Entry(model, title, splices, writer._data, [.. patch.Edits.OfType<RewriteInitializer>().Select(edit => writer.Initializer(edit).External?.Location).OfType<string>().Distinct()]);
-            splices = [.. splices, new Splice(model.Source.Length, 0, ByteSource.From(MetadataField(record)))];
-        }
-        return (SplicedSource.Of(model.Source, splices), writer._data.IsEmpty ? null : writer._data);
+        var record = patch.Title is not { } title ? null
+            : PatchRecord.Entry(model, title, splices, writer._data, [.. patch.Edits.OfType<RewriteInitializer>().Select(edit => writer.Initializer(edit).External?.Location).OfType<string>().Distinct()]);
+        return (SplicedSource.Of(model.Source, splices), record, writer._data.IsEmpty ? null : writer._data);
     }
 
     private void Write(Edit edit)
@@ -79,7 +76,7 @@ internal sealed class PatchWriter
                 _splices.Add(null, old.Start, old.End - old.Start, Message(output => { output.WriteTag(ModelIrVersion, WireFormat.WireType.Varint); output.WriteInt64(version.Version); }));
                 break;
             case AddMetadata add:
-                _splices.Add(null, _model.Source.Length, 0, MetadataField(add));
+                _splices.Add(null, _model.Source.Length, 0, MetadataField(add.Key, add.Value));
                 break;
             default:
                 throw new InvalidOperationException($"No writer for {edit.GetType().Name}.");
@@ -252,8 +249,8 @@ internal sealed class PatchWriter
         _ => [],
     };
 
-    private static byte[] MetadataField(AddMetadata entry) =>
-        Field(ModelMetadata, new StringStringEntryProto { Key = entry.Key, Value = entry.Value }.ToByteArray());
+    internal static byte[] MetadataField(string key, string value) =>
+        Field(ModelMetadata, new StringStringEntryProto { Key = key, Value = value }.ToByteArray());
 
     private static byte[] Field(int number, byte[] body) => Message(output =>
     {

@@ -10,7 +10,7 @@ internal static class ExternalData
     /// written yet are not among them.
     /// </summary>
     public static IReadOnlyCollection<string> Files(Model model) =>
-        [.. model.Tensors.Where(tensor => tensor.External is not null).Select(tensor => (tensor.External!.Location, Reader: ReaderOf(tensor))).DistinctBy(entry => entry.Location)
+        [.. model.ExternalTensors.Select(tensor => (tensor.External!.Location, Reader: ReaderOf(tensor))).DistinctBy(entry => entry.Location)
             .Concat(PatchRecord.FilesOf(model).Select(file => (file, "the record of a patch")))
             .Where(entry => !model.NewFiles.ContainsKey(entry.Item1)).Select(entry => Resolve(model, entry.Item1, entry.Item2)).Distinct()];
 
@@ -18,10 +18,9 @@ internal static class ExternalData
     public static void Check(Model model)
     {
         var lengths = new Dictionary<string, long>();
-        foreach (var tensor in model.Tensors)
+        foreach (var tensor in model.ExternalTensors)
         {
-            if (tensor.External is not { } external)
-                continue;
+            var external = tensor.External!;
             if (!lengths.TryGetValue(external.Location, out var fileLength))
                 lengths[external.Location] = fileLength = model.NewFiles.TryGetValue(external.Location, out var file) ? file.Length : LengthOf(Resolve(model, external.Location, ReaderOf(tensor)), tensor);
             var length = tensor.DataType.Bits() == 0 ? external.Length ?? 0 : tensor.ByteLength;

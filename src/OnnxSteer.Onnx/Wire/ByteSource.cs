@@ -1,3 +1,4 @@
+using System.Security.Cryptography;
 using Microsoft.Win32.SafeHandles;
 using OnnxSteer.Onnx.Storage;
 
@@ -25,15 +26,26 @@ public abstract class ByteSource
     }
 
     /// <summary>Writes all bytes to a stream, a bounded buffer at a time.</summary>
-    public void CopyTo(Stream stream, CancellationToken cancel = default)
+    public void CopyTo(Stream stream, CancellationToken cancel = default) => ForEach((_, part) => stream.Write(part), cancel);
+
+    /// <summary>The SHA-256 of all bytes, in lower case.</summary>
+    public string Sha256(CancellationToken cancel = default)
     {
-        var buffer = new byte[(int)Math.Min(Length, 1 << 20)];
+        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        ForEach((_, part) => hash.AppendData(part), cancel);
+        return Convert.ToHexStringLower(hash.GetHashAndReset());
+    }
+
+    /// <summary>Hands all bytes on in order, with their offset, a bounded buffer at a time.</summary>
+    internal void ForEach(Action<long, ReadOnlySpan<byte>> take, CancellationToken cancel)
+    {
+        var buffer = new byte[(int)Math.Min(Length, 1 << 18)];
         for (long offset = 0; offset < Length; offset += buffer.Length)
         {
             cancel.ThrowIfCancellationRequested();
             var part = buffer.AsSpan(0, (int)Math.Min(buffer.Length, Length - offset));
             Read(offset, part);
-            stream.Write(part);
+            take(offset, part);
         }
     }
 

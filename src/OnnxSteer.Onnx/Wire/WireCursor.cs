@@ -7,16 +7,17 @@ namespace OnnxSteer.Onnx.Wire;
 /// Walks the fields of a message in any encoding a Protocol Buffers writer may choose (fields in any order, overlong
 /// varints, unknown fields, groups). Large values are stepped over unread.
 /// </summary>
-internal sealed class WireCursor(ByteSource source)
+internal sealed class WireCursor(ByteSource source, NamePool? names = null)
 {
     private const int WindowSize = 1 << 16;
     private const int MaxGroupDepth = 64;
     private const int MaxText = 1 << 26;
+    private const int SmallText = 1024;
     private static readonly UTF8Encoding StrictUtf8 = new(false, throwOnInvalidBytes: true);
 
     private readonly byte[] _window = new byte[(int)Math.Min(WindowSize, Math.Max(16, source.Length))];
-    private readonly HashSet<string>.AlternateLookup<ReadOnlySpan<char>> _names =
-        new HashSet<string>(StringComparer.Ordinal).GetAlternateLookup<ReadOnlySpan<char>>();
+    private readonly NamePool _names = names ?? new NamePool();
+    private readonly char[] _text = new char[SmallText];
     private long _windowStart;
     private int _windowLength;
     private long _position;
@@ -44,21 +45,12 @@ internal sealed class WireCursor(ByteSource source)
 
     private string Text(WireField field, Encoding encoding)
     {
-        const int small = 1024;
         if (field.Length > MaxText)
             throw Broken(field.Start, $"a text of {field.Length} bytes; the largest allowed is {MaxText}");
-        var bytes = field.Length <= small ? stackalloc byte[(int)field.Length] : new byte[field.Length];
-        Read(field.Body, bytes);
         try
         {
-            if (field.Length > small)
-                return encoding.GetString(bytes);
-            Span<char> text = stackalloc char[small];
-            text = text[..encoding.GetChars(bytes, text)];
-            if (_names.TryGetValue(text, out var known))
-                return known;
-            _names.Add(text);
-            return _names.TryGetValue(text, out known) ? known : new string(text);
+            return field.Length > SmallText ? encoding.GetString(source.ToArray(field.Body, field.Length))
+                : _names.Of(_text.AsSpan(0, encoding.GetChars(Bytes(field), _text)));
         }
         catch (DecoderFallbackException)
         {
@@ -80,18 +72,12 @@ internal sealed class WireCursor(ByteSource source)
         _position = back;
     }
 
-    /// <summary>The bytes of a field's value.</summary>
-    public void Read(long offset, Span<byte> destination)
+    // The bytes of a small value, until the next call.
+    private ReadOnlySpan<byte> Bytes(WireField field)
     {
-        if (offset >= _windowStart && offset + destination.Length <= _windowStart + _windowLength)
-            _window.AsSpan((int)(offset - _windowStart), destination.Length).CopyTo(destination);
-        else if (destination.Length > _window.Length)
-            source.Read(offset, destination);
-        else
-        {
-            Fill(offset);
-            _window.AsSpan(0, destination.Length).CopyTo(destination);
-        }
+        if (field.Body < _windowStart || field.End > _windowStart + _windowLength)
+            Fill(field.Body);
+        return _window.AsSpan((int)(field.Body - _windowStart), (int)field.Length);
     }
 
     public OnnxException Broken(long offset, string what) =>
@@ -105,12 +91,11 @@ internal sealed class WireCursor(ByteSource source)
         if (number is 0 or > 0x1FFFFFFF)
             throw Broken(start, $"field number {number}");
         var header = _position;
-        long body = header, stop;
-        ulong value = 0;
+        long valueOrBody = header, stop;
         switch (type)
         {
             case WireType.Varint:
-                value = ReadVarint(end);
+                valueOrBody = (long)ReadVarint(end);
                 stop = _position;
                 break;
             case WireType.Fixed64:
@@ -118,17 +103,15 @@ internal sealed class WireCursor(ByteSource source)
                 stop = header + (type == WireType.Fixed64 ? 8 : 4);
                 if (stop > end)
                     throw Broken(start, $"field {number} is cut short");
-                Span<byte> bits = stackalloc byte[8];
-                bits.Clear();
-                Read(header, bits[..(int)(stop - header)]);
-                value = BinaryPrimitives.ReadUInt64LittleEndian(bits);
+                var bits = Bytes(new WireField((int)number, type, start, header, 0, stop));
+                valueOrBody = type == WireType.Fixed64 ? BinaryPrimitives.ReadInt64LittleEndian(bits) : BinaryPrimitives.ReadUInt32LittleEndian(bits);
                 break;
             case WireType.Length:
                 var length = ReadVarint(end);
-                body = _position;
-                if (length > (ulong)(end - body))
-                    throw Broken(start, $"field {number} says it holds {length} bytes, but {end - body} are left");
-                stop = body + (long)length;
+                valueOrBody = _position;
+                if (length > (ulong)(end - valueOrBody))
+                    throw Broken(start, $"field {number} says it holds {length} bytes, but {end - valueOrBody} are left");
+                stop = valueOrBody + (long)length;
                 break;
             case WireType.StartGroup:
                 stop = SkipGroup((int)number, end, groupDepth, start);
@@ -137,7 +120,7 @@ internal sealed class WireCursor(ByteSource source)
                 throw Broken(start, $"wire type {(int)type} in field {number}");
         }
         _position = stop;
-        return new WireField((int)number, type, start, header, body, stop, value);
+        return new WireField((int)number, type, start, header, valueOrBody, stop);
     }
 
     private long SkipGroup(int number, long end, int depth, long start)
@@ -158,6 +141,13 @@ internal sealed class WireCursor(ByteSource source)
 
     private ulong ReadVarint(long end)
     {
+        // Nearly all numbers take one byte.
+        var index = _position - _windowStart;
+        if (index >= 0 && index < _windowLength && _position < end && _window[index] is < 0x80 and var small)
+        {
+            _position++;
+            return small;
+        }
         var start = _position;
         ulong value = 0;
         for (var shift = 0; shift < 70; shift += 7)

@@ -1,7 +1,7 @@
 namespace OnnxSteer.Onnx.Wire;
 
 /// <summary>How a field's value is encoded (Protocol Buffers encoding, "Message Structure").</summary>
-internal enum WireType
+internal enum WireType : byte
 {
     Varint = 0,
     Fixed64 = 1,
@@ -11,17 +11,47 @@ internal enum WireType
     Fixed32 = 5,
 }
 
-/// <summary>One field where it lies in its source.</summary>
-/// <param name="Number">Field number.</param>
-/// <param name="Type">Encoding of the value.</param>
-/// <param name="Start">Offset of the tag.</param>
-/// <param name="Header">Offset behind the tag: of the length, or of the value where there is no length.</param>
-/// <param name="Body">Offset of the value.</param>
-/// <param name="End">Offset behind the value.</param>
-/// <param name="Value">The value of a varint or of fixed bits; otherwise 0.</param>
-internal readonly record struct WireField(int Number, WireType Type, long Start, long Header, long Body, long End, ulong Value)
+/// <summary>One field where it lies in its source. Models hold millions of these, so it is kept small.</summary>
+internal readonly struct WireField
 {
+    private readonly long _valueOrBody;
+    private readonly byte _tagSize;
+
+    /// <param name="number">Field number.</param>
+    /// <param name="type">Encoding of the value.</param>
+    /// <param name="start">Offset of the tag.</param>
+    /// <param name="header">Offset behind the tag.</param>
+    /// <param name="valueOrBody">Of a varint or fixed bits their value, else the offset of the body.</param>
+    /// <param name="end">Offset behind the value.</param>
+    public WireField(int number, WireType type, long start, long header, long valueOrBody, long end)
+    {
+        (Number, Type, Start, End) = (number, type, start, end);
+        (_tagSize, _valueOrBody) = ((byte)(header - start), valueOrBody);
+    }
+
+    /// <summary>Offset of the tag.</summary>
+    public long Start { get; }
+
+    /// <summary>Offset behind the value.</summary>
+    public long End { get; }
+
+    /// <summary>Field number.</summary>
+    public int Number { get; }
+
+    /// <summary>Encoding of the value.</summary>
+    public WireType Type { get; }
+
+    /// <summary>Offset behind the tag: of the length, or of the value where there is no length.</summary>
+    public long Header => Start + _tagSize;
+
+    /// <summary>Offset of the value.</summary>
+    public long Body => Type == WireType.Length ? _valueOrBody : Header;
+
+    /// <summary>Bytes of the value.</summary>
     public long Length => End - Body;
+
+    /// <summary>The value of a varint or of fixed bits; otherwise 0.</summary>
+    public ulong Value => Type is WireType.Varint or WireType.Fixed32 or WireType.Fixed64 ? (ulong)_valueOrBody : 0;
 
     public bool Is(int number, WireType type) => Number == number && Type == type;
 }
@@ -30,7 +60,11 @@ internal readonly record struct WireField(int Number, WireType Type, long Start,
 /// A length-delimited message and the messages around it: what a change of size in its body must tell. The whole file
 /// has no frame.
 /// </summary>
-internal sealed record Frame(Frame? Parent, WireField Field)
+internal sealed class Frame(Frame? parent, WireField field)
 {
-    public int Depth { get; } = Parent is null ? 1 : Parent.Depth + 1;
+    public Frame? Parent { get; } = parent;
+
+    public WireField Field { get; } = field;
+
+    public int Depth { get; } = parent is null ? 1 : parent.Depth + 1;
 }

@@ -1,75 +1,121 @@
 using OnnxSteer.Onnx;
 using OnnxSteer.Onnx.Inference;
-using OnnxSteer.Onnx.Patching;
 
 namespace OnnxSteer;
 
+/// <summary>A value that a module gives out: the output of a node.</summary>
+/// <param name="Scope">The module's path, with slashes between modules and none before the first.</param>
+/// <param name="Node">The node that makes it.</param>
+/// <param name="Output">Which of the node's outputs it is.</param>
+internal readonly record struct ModuleOutput(string Scope, AuthoredNode Node, int Output)
+{
+    public string Value => Node.Outputs[Output];
+
+    public void Deconstruct(out string scope, out Node node) => (scope, node) = (Scope, Node.Node);
+}
+
 /// <summary>
-/// The modules of a graph whose node names are paths (<c>/model/layers.0/mlp/down_proj/MatMul</c>), and what each gives
-/// out: the last value made inside that something outside reads. Values that do not depend on the tokens' content (masks,
-/// rotary tables, shapes) are no module's output.
+/// The modules of a graph whose values bear the path of the module they were made in, and what each gives out: the last
+/// value made inside that something outside reads. Values that do not depend on the tokens' content (masks, rotary
+/// tables, shapes) are no module's output.
 /// </summary>
 internal sealed class ModuleScopes
 {
-    private readonly Dictionary<string, Node> _outputs = [];
+    private const int MaxSteps = 16;
 
-    private ModuleScopes(Graph graph, FactTable facts) => (Graph, Facts) = (graph, facts);
+    private readonly Func<AuthoredNode, int, string?> _scopeOf;
+    private readonly Dictionary<string, ModuleOutput> _outputs = [];
+    private readonly Dictionary<string, ModuleOutput> _own = [];
 
-    public Graph Graph { get; }
+    private ModuleScopes(AuthoredGraph source, Func<AuthoredNode, int, string?> scopeOf) => (Source, _scopeOf) = (source, scopeOf);
 
-    public FactTable Facts { get; }
+    public AuthoredGraph Source { get; }
 
-    /// <summary>Scopes (with slashes, without the first) and the node that makes their output, in execution order of the latter.</summary>
-    public IEnumerable<(string Scope, Node Node)> Outputs => _outputs.Select(entry => (entry.Key, entry.Value)).OrderBy(entry => entry.Value.Index);
+    public Graph Graph => Source.Graph;
 
-    public static ModuleScopes Of(Graph graph)
+    public FactTable Facts => Source.Facts;
+
+    /// <summary>What modules give out, in execution order.</summary>
+    public IEnumerable<ModuleOutput> Outputs => _outputs.Values.OrderBy(output => output.Node.Order);
+
+    /// <summary>As <see cref="Outputs"/>, but of values made in the module itself, for readers not in it itself: parts of a module are not it.</summary>
+    public ModuleOutput? Own(string scope) => _own.TryGetValue(scope, out var output) ? output : null;
+
+    public static ModuleScopes Of(Graph graph) => Of(AuthoredGraph.Of(graph));
+
+    /// <summary>Finds the modules of a graph.</summary>
+    /// <param name="source">The graph.</param>
+    /// <param name="scopeOf">The module that an output of a node is made in, or null; by default the path in the value's or node's name.</param>
+    public static ModuleScopes Of(AuthoredGraph source, Func<AuthoredNode, int, string?>? scopeOf = null)
     {
-        var scopes = new ModuleScopes(graph, FactTable.Of(graph));
-        var data = ContentDependent(graph);
-        var outputs = graph.Outputs.Select(output => output.Name).ToHashSet();
-        foreach (var node in graph.Nodes)
-        {
-            if (ScopeOf(node) is not { } scope || node.Output(0) is not { } value || !data.Contains(value) || !scopes.Facts[value].DataType.IsFloat())
-                continue;
-            var readers = graph.Consumers(value).Select(reader => ScopeOf(reader) ?? "").ToList();
-            for (var module = scope; module.Length > 0; module = Parent(module))
-                if (outputs.Contains(value) || readers.Any(reader => !IsWithin(reader, module)))
-                    scopes._outputs[module] = node;
-        }
+        var scopes = new ModuleScopes(source, scopeOf ?? PathOf);
+        foreach (var node in source.Nodes)
+            for (var i = 0; i < node.Outputs.Length; i++)
+                if (node.Output(i) is { } value && source.IsActivation(value) && !scopes.IsSeenThrough(node) && scopes.ScopeOf(node, i) is { } scope)
+                    scopes.Add(new ModuleOutput(scope, node, i));
         return scopes;
     }
 
-    /// <summary>The node that made a value before any patch took its name over, or null.</summary>
-    public Node? Unsteered(string value)
+    /// <summary>The module an output of a node is made in. Nodes of quantizers belong to what they quantize.</summary>
+    public string? ScopeOf(AuthoredNode node, int output)
     {
-        for (var patch = 1; patch <= PatchRecord.Count(Graph.Model); patch++)
-            if (Graph.Producer($"{value}{Names.Mark}{patch}") is { } node)
-                return node;
-        return Graph.Producer(value);
+        for (var steps = 0; steps < MaxSteps; steps++)
+        {
+            if (_scopeOf(node, output) is { Length: > 0 } scope)
+                return scope;
+            if (node.OpType is not ("QuantizeLinear" or "DequantizeLinear" or "Cast" or "Identity" or "DynamicQuantizeLinear")
+                || node.Input(0) is not { } source || Source.Producer(source) is not { } producer)
+                return null;
+            (node, output) = (producer, producer.Outputs.IndexOf(source));
+        }
+        return null;
     }
 
-    /// <summary>The module a node stands in, or null for a name that is no path.</summary>
-    public static string? ScopeOf(Node node)
+    /// <summary>The module a value is made in, or null.</summary>
+    public string? ScopeOf(string value) => Source.Producer(value) is { } node ? ScopeOf(node, node.Outputs.IndexOf(value)) : null;
+
+    /// <summary>The path in a value's name (<c>/model/norm/Mul_1_output_0</c>), else that in its node's; null where neither has one.</summary>
+    public static string? PathOf(AuthoredNode node, int output) => PathIn(node.Outputs[output]) ?? PathIn(node.Node.Name);
+
+    /// <summary>The module in a name that is a path, or null.</summary>
+    public static string? PathIn(string name)
     {
-        var end = node.Name.LastIndexOf('/');
-        return end > 0 && node.Name[0] == '/' ? node.Name[1..end] : null;
+        var end = name.TrimEnd('/').LastIndexOf('/');
+        return end > 0 && name[0] == '/' ? name[1..end] : null;
     }
+
+    /// <summary>The block that a scope lies in: the path to the first module that is an element of a list (<c>model/layers.3</c>); null outside of all.</summary>
+    public static string? BlockOf(string? scope)
+    {
+        for (var end = 0; scope is not null && end < scope.Length; end++)
+        {
+            end = scope.IndexOf('/', end) is >= 0 and var slash ? slash : scope.Length;
+            if (char.IsAsciiDigit(scope[end - 1]) && scope[..end].TrimEnd("0123456789".ToCharArray()).EndsWith('.'))
+                return scope[..end];
+        }
+        return null;
+    }
+
+    private void Add(ModuleOutput output)
+    {
+        var readers = Readers(output.Value, 0).ToList();
+        if (readers.Exists(reader => reader != output.Scope))
+            _own[output.Scope] = output;
+        for (var module = output.Scope; module.Length > 0; module = Parent(module))
+            if (readers.Exists(reader => !IsWithin(reader, module)))
+                _outputs[module] = output with { Scope = module };
+    }
+
+    // Quantizers serve what reads them, and so do casts that belong to no module. The graph's outputs lie outside of all.
+    private IEnumerable<string> Readers(string value, int steps) =>
+        Source.Consumers(value).SelectMany(reader => steps < MaxSteps && IsSeenThrough(reader) ? Readers(reader.Outputs[0], steps + 1) : [ScopeOf(reader, 0) ?? ""])
+            .Concat(Source.IsOutput(value) ? [""] : []);
+
+    private bool IsSeenThrough(AuthoredNode node) =>
+        node.OpType is "QuantizeLinear" or "DynamicQuantizeLinear" || (node.OpType is "Cast" or "Identity" && _scopeOf(node, 0) is not { Length: > 0 });
 
     private static string Parent(string scope) => scope.LastIndexOf('/') is > 0 and var end ? scope[..end] : "";
 
     private static bool IsWithin(string scope, string module) =>
         scope.StartsWith(module, StringComparison.Ordinal) && (scope.Length == module.Length || scope[module.Length] == '/');
-
-    // What depends on the graph's content inputs other than through a shape. The attention mask and positions are no content.
-    private static HashSet<string> ContentDependent(Graph graph)
-    {
-        var data = graph.Inputs.Select(input => input.Name)
-            .Where(name => !name.Contains("mask", StringComparison.Ordinal) && !name.Contains("position", StringComparison.Ordinal)
-                && !name.StartsWith("past", StringComparison.Ordinal))
-            .ToHashSet();
-        foreach (var node in graph.Nodes)
-            if (node.OpType is not ("Shape" or "Size") && node.Needs.Any(data.Contains))
-                data.UnionWith(node.Outputs.Where(output => output.Length > 0));
-        return data;
-    }
 }

@@ -1,48 +1,80 @@
 using System.Collections.Immutable;
 using OnnxSteer.Onnx;
 using OnnxSteer.Onnx.Inference;
-using OnnxSteer.Onnx.Patching;
 
 namespace OnnxSteer;
 
 /// <summary>Gathers what a dialect finds: modules with one value become one site with aliases, in execution order.</summary>
 internal sealed class SiteBuilder(Graph graph, FactTable facts)
 {
-    private readonly Dictionary<ValuePlace, (Place Place, List<string> Names, string Evidence, Confidence Confidence, int Channels)> _found = [];
+    private readonly Dictionary<ValuePlace, Found> _found = [];
 
     /// <summary>Adds a module's output. Of several modules with the same value the one with the longest path gives the name.</summary>
     public void Add(string module, Node node, int output, string evidence, Confidence confidence, AxisRange? range = null, Hook hook = Hook.After)
     {
-        var value = node.Output(output) ?? $"{StemOf(node)}output_{output}";
-        // A sum has the type and size of the norm beside it.
-        var known = facts[hook == Hook.After ? value : node.Outputs[0]];
-        if (!known.DataType.IsFloat() || known.Channels is not (> 0 and <= int.MaxValue and var channels))
+        if (hook == Hook.After && SkipNorm.Is(node) && output == SkipNorm.SumOutput(node))
+            hook = Hook.Unfuse;
+        if (PlaceOf(node, output, range, null, hook) is not var (place, known, size))
             return;
-        var at = new ValuePlace(graph.Path, value, range);
-        if (_found.TryGetValue(at, out var found))
+        if (_found.TryGetValue(place.At, out var found))
             found.Names.Add(module);
         else
-            _found.Add(at, (new Place(at, node.Index, node.Label, null, hook), [module], evidence, confidence, range?.Length ?? (int)channels));
+            _found.Add(place.At, new Found([place], [module], evidence, confidence, known, size));
     }
 
-    public ImmutableArray<Site> Build(string basePrefix)
+    /// <summary>Adds a module whose output is several values side by side.</summary>
+    public void AddParts(string module, IEnumerable<Node> nodes, string evidence, Confidence confidence)
+    {
+        var (places, start, facts) = (ImmutableArray.CreateBuilder<Place>(), 0, ValueFacts.Unknown);
+        foreach (var node in nodes)
+        {
+            if (PlaceOf(node, 0, null, null, Hook.After) is not var (place, known, size))
+                return;
+            places.Add(place with { ModuleRange = new AxisRange(start, start += size) });
+            facts = known;
+        }
+        if (places.Count > 0)
+            _found.Add(places[0].At, new Found(places.ToImmutable(), [module], evidence, confidence, facts, start));
+    }
+
+    /// <summary>The sites.</summary>
+    /// <param name="basePrefix">What the paths of the base model's modules begin with; they have an alias without it. Null for nothing.</param>
+    /// <param name="missingBias">Tells the constant that a value lacks of its module's output.</param>
+    public ImmutableArray<Site> Build(string? basePrefix, Func<string, string?>? missingBias = null)
     {
         var order = 0;
-        return [.. _found.Values.OrderBy(found => found.Place.NodeIndex).ThenByDescending(found => found.Place.Hook).ThenBy(found => found.Place.At.Range?.Start ?? 0)
+        return [.. _found.Values.OrderBy(found => found.Places[0].NodeIndex).ThenByDescending(found => found.Places[0].Hook is Hook.Unfuse or Hook.Absent)
+            .ThenBy(found => found.Places[0].At.Range?.Start ?? 0).ThenBy(found => found.Places[0].At.Value, StringComparer.Ordinal)
             .Select(found =>
             {
-                var names = found.Names.OrderByDescending(name => name.Length).ToList();
-                var short_ = names.Where(name => name.StartsWith(basePrefix, StringComparison.Ordinal)).Select(name => name[basePrefix.Length..]);
-                var known = facts[found.Place.Hook == Hook.After ? found.Place.At.Value : graph.Nodes[found.Place.NodeIndex].Outputs[0]];
-                return new Site(names[0], [.. names.Skip(1).Concat(short_)], [found.Place], known.DataType, known.Rank, known.ChannelAxis, found.Channels, order++,
-                    found.Evidence, found.Confidence, known.Layout);
+                var names = found.Names.Distinct().OrderByDescending(name => name.Length).ToList();
+                var shorter = basePrefix is null ? [] : names.Where(name => name.StartsWith(basePrefix, StringComparison.Ordinal)).Select(name => name[basePrefix.Length..]);
+                return new Site(names[0], [.. names.Skip(1).Concat(shorter)], [.. found.Places.Select(place => WithBias(place, missingBias))],
+                    found.Facts.DataType, found.Facts.Rank, found.Facts.ChannelAxis, found.Channels, order++, found.Evidence, found.Confidence, found.Facts.Layout);
             })];
+    }
+
+    private static Place WithBias(Place place, Func<string, string?>? missingBias) =>
+        place.Hook == Hook.After && place.At.Range is null && missingBias?.Invoke(place.At.Value) is { } bias ? place with { Hook = Hook.BeforeBias, MissingBias = bias } : place;
+
+    // A value is named as before any patch; what makes it now may be an inserted node.
+    private (Place Place, ValueFacts Facts, int Size)? PlaceOf(Node node, int output, AxisRange? range, AxisRange? moduleRange, Hook hook)
+    {
+        var value = AuthoredGraph.WithoutMark(node.Output(output) ?? $"{StemOf(node)}output_{output}");
+        // A sum has the type and size of the norm beside it.
+        var known = facts[hook is Hook.After ? value : node.Outputs[0]];
+        if (!known.DataType.IsFloat() || known.Channels is not (> 0 and <= int.MaxValue and var channels))
+            return null;
+        var maker = hook == Hook.After ? graph.Producer(value) ?? node : node;
+        return (new Place(new ValuePlace(graph.Path, value, range), maker.Index, maker.Label, moduleRange, hook), known, range?.Length ?? (int)channels);
     }
 
     // The name an exporter would have given: beside the norm's own output, as that was called before any patch.
     private static string StemOf(Node node)
     {
-        var value = node.Outputs[0].Split(Names.Mark)[0];
+        var value = AuthoredGraph.WithoutMark(node.Outputs[0]);
         return value.EndsWith("output_0", StringComparison.Ordinal) ? value[..^"output_0".Length] : $"{value}_";
     }
+
+    private sealed record Found(ImmutableArray<Place> Places, List<string> Names, string Evidence, Confidence Confidence, ValueFacts Facts, int Channels);
 }

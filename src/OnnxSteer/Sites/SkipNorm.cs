@@ -22,6 +22,12 @@ internal static class SkipNorm
     /// </summary>
     public static int ChangedInput(Node node) => node.Is("SkipGroupNorm") ? 0 : 1;
 
+    /// <summary>The inputs that are added up, without the bias.</summary>
+    public static int[] Summands(Node node) => [0, Skip(node)];
+
+    /// <summary>The bias that the sum includes, or null.</summary>
+    public static string? Bias(Node node) => node.Input(node.Is("SkipSimplifiedLayerNormalization") ? 3 : 4);
+
     /// <summary>Computes the sum as the node does.</summary>
     public static string Sum(Ops ops, string hint, Node node)
     {
@@ -29,7 +35,7 @@ internal static class SkipNorm
         if (node.Is("SkipGroupNorm") && FactTable.Of(node.Graph)[skip].Rank == 2)
             skip = ops.Reshape(hint, skip, 0, 1, 1, -1);
         var sum = ops.Node(hint, "Add", node.Inputs[0], skip);
-        return node.Input(node.Is("SkipSimplifiedLayerNormalization") ? 3 : 4) is { } bias ? ops.Node(hint, "Add", sum, bias) : sum;
+        return Bias(node) is { } bias ? ops.Node(hint, "Add", sum, bias) : sum;
     }
 
     private static int Skip(Node node) => node.Is("SkipGroupNorm") ? 3 : 1;

@@ -1,4 +1,4 @@
-using System.Collections.Immutable;
+using System.Text.RegularExpressions;
 using OnnxSteer.Onnx;
 using OnnxSteer.Onnx.Patching;
 
@@ -6,55 +6,25 @@ namespace OnnxSteer;
 
 /// <summary>
 /// The TorchScript exporter, which optimum uses: a node is named by its module's path, its value by the node
-/// (<c>/model/layers.0/mlp/down_proj/MatMul</c>, <c>..._output_0</c>).
+/// (<c>/model/layers.0/mlp/down_proj/MatMul</c>, <c>..._output_0</c>). Quantizers and ONNX Runtime's optimizer rename nodes
+/// and keep the values' names, so a value's own name comes first.
 /// </summary>
-internal static class TorchScriptDialect
+internal static partial class TorchScriptDialect
 {
-    public static Dialect Instance { get; } = new("torchscript", Recognise, Sites);
+    public static Dialect Instance { get; } = new("torchscript", Recognise, model => LanguageSites.OfGraphs(model, graph => ModuleSites.Of(graph, ModuleScopes.Of(graph))));
 
     private static string? Recognise(Model model)
     {
-        var own = model.Graph.Nodes.Where(node => !node.Name.Contains(Names.Mark, StringComparison.Ordinal)).ToList();
-        var named = own.Count(node => node.Name.StartsWith('/') && node.Output(0) is { } value && value.StartsWith(node.Name, StringComparison.Ordinal)
-            && value.Contains("_output_0", StringComparison.Ordinal));
-        return 2 * named > own.Count
-            ? $"{named} of {own.Count} values are named after their node's module path; producer '{model.Producer}'"
-            : null;
-    }
-
-    private static ImmutableArray<Site> Sites(Model model)
-    {
-        var scopes = ModuleScopes.Of(model.Graph);
-        var builder = new SiteBuilder(model.Graph, scopes.Facts);
-        foreach (var (scope, node) in scopes.Outputs)
-        {
-            // The module around all others gives out what its last one does.
-            if (!scope.Contains('/', StringComparison.Ordinal) && ModuleScopes.ScopeOf(node) != scope)
-                continue;
-            var module = scope.Replace('/', '.');
-            builder.Add(module, node, 0, $"name: the last value of module path '/{scope}' that is read outside it", Confidence.Certain);
-            if (IsBlock(scope) && ResidualBefore(scopes, scope, node) is { } middle)
-                builder.Add($"{module}.residual_mid", middle, 0, "structure: the block's sum that its last sum adds to", Confidence.Certain);
-        }
-        return builder.Build("model.");
-    }
-
-    private static bool IsBlock(string scope) => char.IsAsciiDigit(scope[^1]) && scope[(scope.LastIndexOf('/') + 1)..].Contains('.', StringComparison.Ordinal);
-
-    // The residual stream between attention and MLP: made in the block itself, added to by its last node. A norm's
-    // cast to its own type may stand between.
-    private static Node? ResidualBefore(ModuleScopes scopes, string block, Node last)
-    {
-        if (scopes.Unsteered(last.Outputs[0]) is not { OpType: "Add" } sum)
+        var own = model.Graphs.SelectMany(graph => graph.Nodes)
+            .Where(node => node.OpType != "Constant" && node.Output(0) is not null && !node.Name.Contains(Names.Mark, StringComparison.Ordinal)).ToList();
+        var named = own.Count(node => ValueName().IsMatch(node.Outputs[0]));
+        if (named == 0 || 3 * named < own.Count)
             return null;
-        foreach (var input in sum.Inputs)
-        {
-            var value = input;
-            while (scopes.Graph.Producer(value) is { OpType: "Cast" or "Identity" } wrapper && wrapper.Input(0) is { } source)
-                value = source;
-            if (scopes.Unsteered(value) is { OpType: "Add" } maker && ModuleScopes.ScopeOf(maker) == block)
-                return scopes.Graph.Producer(value);
-        }
-        return null;
+        var lost = own.Where(node => ModuleScopes.PathIn(node.Name) is null && ValueName().IsMatch(node.Outputs[0])).Select(node => node.OpType).Distinct().Order().ToList();
+        return $"{named} of {own.Count} values are named after their module's path; producer '{model.Producer}'"
+            + (lost.Count > 0 ? $"; an optimizer or quantizer renamed nodes since ({string.Join(", ", lost.Take(4))})" : "");
     }
+
+    [GeneratedRegex(@"^/[^:]+_output_\d")]
+    private static partial Regex ValueName();
 }

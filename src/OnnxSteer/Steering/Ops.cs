@@ -26,6 +26,8 @@ internal sealed class Ops
     /// <param name="names">Gives names; shared between the parts of one patch.</param>
     public Ops(Model model, string label, FreshNames names) => (_model, _label, _names) = (model, label, names);
 
+    public Model Model => _model;
+
     public long Opset => _model.Opset() ?? 0;
 
     public string Label => _label;

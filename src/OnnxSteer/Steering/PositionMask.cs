@@ -5,17 +5,13 @@ namespace OnnxSteer;
 /// <summary>Which tokens of a call are steered, as a bool tensor that broadcasts over <c>[batch, tokens, channels]</c>.</summary>
 internal static class PositionMask
 {
-    /// <summary>The mask of a choice of positions.</summary>
-    public static TokenMask Of(Ops ops, DecoderSignature signature, Positions positions) =>
-        new(ops, Add(ops, signature, positions), signature.InputIds);
-
     /// <summary>Adds the nodes of a mask of some positions. They depend on the graph's inputs alone.</summary>
     public static string Add(Ops ops, DecoderSignature signature, Positions positions)
     {
         if (ops.Opset < 12)
             throw new OnnxException($"Positions other than 'all' need opset 12 or newer; the model has {ops.Opset}.");
         const string hint = "onnxsteer.positions";
-        var tokens = Size(ops, hint, signature.InputIds);
+        var tokens = Tokens(ops, hint, signature);
         return positions switch
         {
             Positions.Last => Last(ops, hint, tokens, signature.AttentionMask),
@@ -23,6 +19,9 @@ internal static class PositionMask
             _ => ops.Reshape(hint, ops.Node(hint, "Equal", tokens, ops.Integers(1)), 1, 1, 1),
         };
     }
+
+    /// <summary>How many tokens a call has: int64 <c>[1]</c>.</summary>
+    public static string Tokens(Ops ops, string hint, DecoderSignature signature) => Size(ops, hint, signature.InputIds);
 
     // The last real token is the last column whose mask is 1, counted from where this call's tokens begin. Where the cache
     // keeps short rows at the front (right padding), that column lies before this call's, and the only token is meant.

@@ -35,7 +35,7 @@ public static class SiteTaps
     {
         var signature = DecoderSignature.Of(model);
         var ops = new Ops(model, "pooling", new FreshNames(model));
-        var pools = new Pools(ops, signature, pooling);
+        var pools = new TokenPooling(ops, signature, pooling);
         var patch = GraphPatch.Empty;
         var outputs = new Dictionary<string, string>();
         var taps = ImmutableArray.CreateBuilder<SiteTap>();
@@ -49,7 +49,9 @@ public static class SiteTaps
                     continue;
                 if (place.Hook == Hook.Absent)
                     patch = patch.With(Enable(model, place));
-                outputs[place.At.Value] = pools.Add(site, place.At.Value);
+                if (site.Rank is not (null or 2 or 3))
+                    throw new OnnxException($"Site '{site.Name}' has rank {site.Rank}; only [batch, tokens, channels] and [tokens, channels] can be pooled over tokens.");
+                outputs[place.At.Value] = pools.Add(place.At.Value, site.DataType, site.Rank);
             }
             taps.Add(new SiteTap(site, [.. site.Places.Select(place => (place, outputs[place.At.Value]))]));
         }
@@ -60,47 +62,9 @@ public static class SiteTaps
         return (tapped.Apply(Pruning.To(tapped, outputs.Values)), taps.ToImmutable());
     }
 
-    private static EnableOutput Enable(Model model, Place place)
+    internal static EnableOutput Enable(Model model, Place place)
     {
         var node = model.GraphAt(place.At.Graph).Nodes[place.NodeIndex];
         return new EnableOutput("tap", place.At.Graph, node.Outputs[0], SkipNorm.SumOutput(node), place.At.Value);
-    }
-
-    private sealed class Pools(Ops ops, DecoderSignature signature, Pooling pooling)
-    {
-        private const string Hint = "onnxsteer.pool";
-        private string? _mask, _count, _fill;
-
-        public string Add(Site site, string value)
-        {
-            if (site.Rank is not (null or 2 or 3))
-                throw new OnnxException($"Site '{site.Name}' has rank {site.Rank}; only [batch, tokens, channels] and [tokens, channels] can be pooled over tokens.");
-            var z = site.DataType == DataType.Float32 ? value : ops.Cast(Hint, value, DataType.Float32);
-            if (site.Rank == 2)
-                z = ops.Node(Hint, "Reshape", z, ops.Node(Hint, "Concat", ops.Fresh(Hint), [ops.Node(Hint, "Shape", signature.InputIds), ops.Integers(-1)], Ops.Int("axis", 0)));
-            // A select, since a product with 0 keeps infinities and NaN of padding.
-            if (Mask() is { } mask)
-                z = ops.Node(Hint, "Where", mask, z, _fill ??= ops.Constant(Hint, DataType.Float32, [], [Fill]));
-            return pooling switch
-            {
-                Pooling.Min => ops.Reduce(Hint, "ReduceMin", z, keep: false, 1),
-                Pooling.Max => ops.Reduce(Hint, "ReduceMax", z, keep: false, 1),
-                Pooling.Last => ops.Reduce(Hint, "ReduceSum", z, keep: false, 1),
-                _ when signature.AttentionMask is null => ops.Reduce(Hint, "ReduceMean", z, keep: false, 1),
-                _ => ops.Node(Hint, "Div", ops.Reduce(Hint, "ReduceSum", z, keep: false, 1), Count()),
-            };
-        }
-
-        private double Fill => pooling switch { Pooling.Min => float.MaxValue, Pooling.Max => float.MinValue, _ => 0 };
-
-        // Which tokens count: bool [batch, tokens, 1]; null for all.
-        private string? Mask() =>
-            _mask ??= pooling == Pooling.Last ? PositionMask.Add(ops, signature, Positions.Last)
-                : signature.AttentionMask is { } mask ? ops.Cast(Hint, Column(mask), DataType.Bool) : null;
-
-        private string Count() => _count ??= ops.Reduce(Hint, "ReduceSum", ops.Cast(Hint, signature.AttentionMask!, DataType.Float32), keep: true, 1);
-
-        // Reshape's 0 keeps an axis as it is.
-        private string Column(string mask) => ops.Reshape(Hint, mask, 0, -1, 1);
     }
 }

@@ -24,9 +24,9 @@ internal sealed class ModelCase : IDisposable
     /// <summary>The generated model of a seed, in an encoding as odd as they come.</summary>
     public static ModelCase Generated(int seed, Oddity? oddity = null)
     {
-        var (proto, data) = ModelGenerator.Make(seed);
+        var (proto, data) = RandomModel.Make(seed);
         var folder = new TemporaryFolder();
-        File.WriteAllBytes(folder[ModelGenerator.DataFile], data);
+        File.WriteAllBytes(folder[RandomModel.DataFile], data);
         return new ModelCase(WireEncoder.Encode(proto, new Random(seed + 1_000_000), oddity), folder.Path, folder);
     }
 

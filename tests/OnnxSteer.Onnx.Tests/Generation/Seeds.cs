@@ -22,8 +22,4 @@ internal static class Seeds
             throw new InvalidOperationException(string.Create(CultureInfo.InvariantCulture, $"Seed {seed}: {e.Message}"), e);
         }
     }
-
-    public static bool Chance(this Random random, double probability) => random.NextDouble() < probability;
-
-    public static T Pick<T>(this Random random, IReadOnlyList<T> items) => items[random.Next(items.Count)];
 }

@@ -2,7 +2,7 @@ using System.Collections.Immutable;
 using System.Text.Json;
 using OnnxSteer.Onnx;
 
-namespace OnnxSteer.Running;
+namespace OnnxSteer;
 
 /// <summary>
 /// What files beside a model say of it: <c>genai_config.json</c>, else <c>config.json</c> and <c>generation_config.json</c>, in
@@ -13,7 +13,8 @@ namespace OnnxSteer.Running;
 /// <param name="ContextLength">How many tokens the model takes, or null where unknown.</param>
 /// <param name="KeyValueHeads">Heads of the cache, or null where unknown.</param>
 /// <param name="HeadSize">Channels of a head, or null where unknown.</param>
-public sealed record DecoderConfig(ImmutableArray<int> EosIds, int PadId, int? ContextLength, int? KeyValueHeads, int? HeadSize)
+/// <param name="ModelType">The architecture (<c>llama</c>, <c>phi3</c>), or null where unknown.</param>
+public sealed record DecoderConfig(ImmutableArray<int> EosIds, int PadId, int? ContextLength, int? KeyValueHeads, int? HeadSize, string? ModelType)
 {
     private const long MaxFileBytes = 1 << 24;
 
@@ -28,7 +29,7 @@ public sealed record DecoderConfig(ImmutableArray<int> EosIds, int PadId, int? C
             if (Read(folder, "config.json") is { } config)
                 return OfTransformers(config, Read(folder, "generation_config.json"));
         }
-        return new DecoderConfig([], 0, null, null, null);
+        return new DecoderConfig([], 0, null, null, null, null);
     }
 
     private static DecoderConfig OfGenai(JsonElement root)
@@ -36,7 +37,7 @@ public sealed record DecoderConfig(ImmutableArray<int> EosIds, int PadId, int? C
         var model = Member(root, "model") ?? default;
         var decoder = Member(model, "decoder") ?? default;
         return Make(Ids(model, "eos_token_id"), Number(model, "pad_token_id"), Number(model, "context_length"),
-            Number(decoder, "num_key_value_heads"), Number(decoder, "head_size"));
+            Number(decoder, "num_key_value_heads"), Number(decoder, "head_size"), Text(model, "type"));
     }
 
     private static DecoderConfig OfTransformers(JsonElement config, JsonElement? generation)
@@ -45,11 +46,11 @@ public sealed record DecoderConfig(ImmutableArray<int> EosIds, int PadId, int? C
         var hidden = Number(config, "hidden_size") ?? Number(config, "n_embd");
         ImmutableArray<int> eos = generation is { } g && Ids(g, "eos_token_id") is { Length: > 0 } ids ? ids : Ids(config, "eos_token_id");
         return Make(eos, Number(config, "pad_token_id"), Number(config, "max_position_embeddings") ?? Number(config, "n_positions"),
-            Number(config, "num_key_value_heads") ?? heads, Number(config, "head_dim") ?? (heads > 0 ? hidden / heads : null));
+            Number(config, "num_key_value_heads") ?? heads, Number(config, "head_dim") ?? (heads > 0 ? hidden / heads : null), Text(config, "model_type"));
     }
 
-    private static DecoderConfig Make(ImmutableArray<int> eos, int? pad, int? context, int? heads, int? size) =>
-        new(eos, pad is >= 0 ? pad.Value : eos is [var first, ..] ? first : 0, context > 0 ? context : null, heads > 0 ? heads : null, size > 0 ? size : null);
+    private static DecoderConfig Make(ImmutableArray<int> eos, int? pad, int? context, int? heads, int? size, string? type) =>
+        new(eos, pad is >= 0 ? pad.Value : eos is [var first, ..] ? first : 0, context > 0 ? context : null, heads > 0 ? heads : null, size > 0 ? size : null, type);
 
     private static JsonElement? Read(string folder, string name)
     {
@@ -75,6 +76,8 @@ public sealed record DecoderConfig(ImmutableArray<int> EosIds, int PadId, int? C
 
     private static int? Number(JsonElement element, string name) =>
         Member(element, name) is { ValueKind: JsonValueKind.Number } value && value.TryGetInt32(out var number) ? number : null;
+
+    private static string? Text(JsonElement element, string name) => Member(element, name) is { ValueKind: JsonValueKind.String } value ? value.GetString() : null;
 
     private static ImmutableArray<int> Ids(JsonElement element, string name) => Member(element, name) switch
     {

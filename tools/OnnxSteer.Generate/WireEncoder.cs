@@ -2,19 +2,19 @@ using System.Collections;
 using Google.Protobuf;
 using Google.Protobuf.Reflection;
 
-namespace OnnxSteer.Onnx.Tests.Generation;
+namespace OnnxSteer.Generate;
 
 /// <summary>How odd an encoding may be.</summary>
 /// <param name="IsPlain">In descriptor order, with the shortest numbers, as common writers do it.</param>
 /// <param name="HasStrangers">Fields that no schema knows, and known numbers with another wire type.</param>
 /// <param name="HasDefaults">Explicit empty texts and zeros, and numbers that are given twice.</param>
-internal sealed record Oddity(bool IsPlain = false, bool HasStrangers = true, bool HasDefaults = true);
+public sealed record Oddity(bool IsPlain = false, bool HasStrangers = true, bool HasDefaults = true);
 
 /// <summary>
 /// Writes a message in a random encoding that Protocol Buffers allow: fields in any order (elements of one repeated field
 /// keep theirs), overlong numbers, packed and unpacked runs mixed, singular messages in pieces, unknown fields and groups.
 /// </summary>
-internal sealed class WireEncoder(Random random, Oddity oddity)
+public sealed class WireEncoder(Random random, Oddity oddity)
 {
     private const int Varint = 0, Fixed64 = 1, Length = 2, StartGroup = 3, EndGroup = 4, Fixed32 = 5;
 

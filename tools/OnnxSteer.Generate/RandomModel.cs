@@ -2,17 +2,18 @@ using System.Buffers.Binary;
 using System.Globalization;
 using Google.Protobuf;
 using Google.Protobuf.Collections;
+using OnnxSteer.Onnx;
 using OnnxSteer.Onnx.Protobuf;
 using static OnnxSteer.Onnx.Protobuf.AttributeProto.Types;
 
-namespace OnnxSteer.Onnx.Tests.Generation;
+namespace OnnxSteer.Generate;
 
 /// <summary>
 /// Random models that are sound as graphs (sorted, one producer for each name, every name read is defined) and use all
 /// that the format has: bodies of If, Loop and Scan with captures, functions, several opsets, sparse initializers, data in
 /// raw, typed and external form.
 /// </summary>
-internal sealed class ModelGenerator
+public sealed class RandomModel
 {
     public const string DataFile = "weights.bin";
 
@@ -22,14 +23,26 @@ internal sealed class ModelGenerator
     private readonly List<byte> _data = [];
     private int _names;
 
-    private ModelGenerator(int seed) => _random = new Random(seed);
+    private RandomModel(int seed) => _random = new Random(seed);
 
     /// <summary>The model of a seed, and the data that its external tensors lie in.</summary>
     public static (ModelProto Model, byte[] Data) Make(int seed)
     {
-        var generator = new ModelGenerator(seed);
+        var generator = new RandomModel(seed);
         var model = generator.MakeModel();
         return (model, generator._data.ToArray());
+    }
+
+    /// <summary>Writes models of consecutive seeds, each in a folder of its own, in encodings as odd as they come.</summary>
+    public static void Write(string folder, int seed, int count)
+    {
+        for (var end = seed + count; seed < end; seed++)
+        {
+            var (model, data) = Make(seed);
+            var own = Directory.CreateDirectory(Path.Combine(folder, seed.ToString(CultureInfo.InvariantCulture))).FullName;
+            File.WriteAllBytes(Path.Combine(own, "model.onnx"), WireEncoder.Encode(model, new Random(seed)));
+            File.WriteAllBytes(Path.Combine(own, DataFile), data);
+        }
     }
 
     private ModelProto MakeModel()
