@@ -101,8 +101,10 @@ public static class SiteTaps
         {
             if (pooling == Pooling.Last)
                 throw new OnnxException($"Site '{site.Name}' has no last token; pool it by mean, min or max.");
-            var axes = site.Layout != ImageLayout.None ? site.SpaceAxes : [.. Enumerable.Range(1, Math.Max(0, (site.Rank ?? 3) - 2)).Select(axis => (long)axis)];
-            return axes.IsEmpty ? ops.Node(Hint, "Identity", z) : ops.Reduce(Hint, pooling switch { Pooling.Min => "ReduceMin", Pooling.Max => "ReduceMax", _ => "ReduceMean" }, z, keep: false, axes.AsSpan());
+            if (site.Layout == ImageLayout.None && site.Rank != 3)
+                z = ops.Reshape(Hint, z, 0, -1, site.Channels);
+            return ops.Reduce(Hint, pooling switch { Pooling.Min => "ReduceMin", Pooling.Max => "ReduceMax", _ => "ReduceMean" }, z, keep: false,
+                site.Layout == ImageLayout.None ? [1] : site.SpaceAxes.AsSpan());
         }
 
         private double Fill => pooling switch { Pooling.Min => float.MaxValue, Pooling.Max => float.MinValue, _ => 0 };
