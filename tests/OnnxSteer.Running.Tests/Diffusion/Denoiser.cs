@@ -73,12 +73,13 @@ internal sealed class Denoiser
     public Dictionary<string, Values> Run(Model model, IEnumerable<string> outputs, IReadOnlyDictionary<string, float[]>? dials = null)
     {
         using var session = Sessions.Open(ContribLowering.Lower(model), Runner.OneThread);
-        return Run(session, outputs, dials);
+        return Run(session, Inputs, outputs, dials);
     }
 
-    public Dictionary<string, Values> Run(Session session, IEnumerable<string> outputs, IReadOnlyDictionary<string, float[]>? dials = null)
+    public static Dictionary<string, Values> Run(
+        Session session, IReadOnlyDictionary<string, (Array Data, long[] Shape)> inputs, IEnumerable<string> outputs, IReadOnlyDictionary<string, float[]>? dials = null)
     {
-        var feeds = session.Inputs.ToDictionary(input => input.Name, input => Feed(input, Inputs[input.Name]));
+        var feeds = session.Inputs.ToDictionary(input => input.Name, input => Feed(input, inputs[input.Name]));
         foreach (var (name, strengths) in dials ?? new Dictionary<string, float[]>())
             feeds[name] = OrtValue.FromMemory(strengths, strengths.Length);
         try
