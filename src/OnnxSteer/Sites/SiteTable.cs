@@ -96,16 +96,22 @@ public sealed class SiteTable
         return new OnnxException($"{what}{Names.Nearest(name, names)} A whole name or alias is matched, as by '.*o_proj'; 'onnxsteer inspect' lists them all.");
     }
 
+    // A value of the main graph, or of bodies: both branches of an If may make one of that name.
     private Site OfValue(string name)
     {
         var value = name[ValuePrefix.Length..];
-        Names.RequireProducer(_model, new ValuePlace(Graph.MainPath, value));
-        var node = _model.Graph.Producer(value)!;
-        var facts = FactTable.Of(_model.Graph)[value];
-        if (!facts.DataType.IsFloat() || facts.Channels is not (> 0 and <= int.MaxValue and var channels))
-            throw new OnnxException($"{_model.Source.Name}: value '{value}' cannot be steered: a floating point tensor with an axis of channels of known size was expected, this is {facts.DataType.Name()} with {(facts.ChannelAxis == 1 ? "axis 1" : "last axis")} {facts.Channels?.ToString() ?? "unknown"}.");
-        var hook = SkipNorm.IsSum(node, value) ? Hook.Unfuse : Hook.After;
-        return new Site(name, [], [new Place(new ValuePlace(Graph.MainPath, value), node.Index, node.Label, null, hook)],
-            facts.DataType, facts.Rank, facts.ChannelAxis, (int)channels, node.Index, "named by its value", Confidence.Certain, facts.Layout);
+        var makers = _model.Graph.Defines(value) ? [_model.Graph] : _model.Graphs.Where(graph => graph.Producer(value) is not null).ToList();
+        if (makers.Find(graph => graph.IsFunction) is { } function)
+            throw new OnnxException($"{_model.Source.Name}: value '{value}' lies in '{function.Path}', a function's body, which every call shares; steering there is not supported.");
+        var nodes = makers.ConvertAll(graph => Names.RequireProducer(_model, new ValuePlace(graph.Path, value)));
+        if (nodes.Count == 0)
+            nodes = [Names.RequireProducer(_model, new ValuePlace(Graph.MainPath, value))];
+        var facts = nodes.ConvertAll(node => FactTable.Of(node.Graph)[value]);
+        foreach (var bad in facts.Where(known => !known.DataType.IsFloat() || known.Channels is not (> 0 and <= int.MaxValue)))
+            throw new OnnxException($"{_model.Source.Name}: value '{value}' cannot be steered: a floating point tensor with an axis of channels of known size was expected, this is {bad.DataType.Name()} with {(bad.ChannelAxis == 1 ? "axis 1" : "last axis")} {bad.Channels?.ToString() ?? "unknown"}.");
+        if (facts.Exists(other => (other.DataType, other.Channels, other.ChannelAxis) != (facts[0].DataType, facts[0].Channels, facts[0].ChannelAxis)))
+            throw new OnnxException($"{_model.Source.Name}: value '{value}' is made in {string.Join(" and ", makers.Select(graph => $"'{graph.Path}'"))}, with other types or channels; name a value that is made once.");
+        return new Site(name, [], [.. nodes.Select(node => new Place(new ValuePlace(node.Graph.Path, value), node.Index, node.Label, null, SkipNorm.IsSum(node, value) ? Hook.Unfuse : Hook.After))],
+            facts[0].DataType, facts[0].Rank, facts[0].ChannelAxis, (int)facts[0].Channels!.Value, nodes[0].Index, "named by its value", Confidence.Certain, facts[0].Layout);
     }
 }
