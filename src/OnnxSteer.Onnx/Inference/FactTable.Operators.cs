@@ -14,13 +14,13 @@ public sealed partial class FactTable
     {
         "Constant" => Constant(node),
         "ConstantOfShape" => new(node.Attribute("value")?.Tensor?.DataType ?? DataType.Float32, Elements(node, 0), null),
-        "Shape" => new(DataType.Int64, 1, node.Attributes.IsEmpty ? Input(node, 0).Rank : null),
+        "Shape" => new(DataType.Int64, 1, IsWhole(node) ? Input(node, 0).Rank : null),
         "Gather" => Gather(node),
         "GatherBlockQuantized" => Gather(node) is var facts ? new(Input(node, 2).DataType, facts.Rank, facts.LastDim * Packed(node)) : default,
         "MatMul" or "FusedMatMul" => MatMul(node),
         "MatMulInteger" => MatMul(node) with { DataType = DataType.Int32 },
         "MatMulNBits" => Input(node, 0) with { LastDim = node.Attribute("N")?.Int },
-        "Gemm" => new(Input(node, 0).DataType, 2, Columns(node) ?? (IsTransposed(node) ? null : Input(node, 1).LastDim)),
+        "Gemm" or "FusedGemm" => new(Input(node, 0).DataType, 2, Columns(node) ?? (IsTransposed(node) ? null : Input(node, 1).LastDim)),
         "LayerNormalization" or "SimplifiedLayerNormalization" or "RMSNormalization" => output == 0 ? Normalized(node, 1) : ValueFacts.Unknown,
         "SkipLayerNormalization" or "SkipSimplifiedLayerNormalization" => output is 0 or 3 ? Normalized(node, 2) : ValueFacts.Unknown,
         "GroupQueryAttention" or "MultiHeadAttention" when output == 0 => new(Input(node, 0).DataType, 3, AttentionChannels(node)),
@@ -108,9 +108,12 @@ public sealed partial class FactTable
     private long? Rows(Node node) => node.OpType switch
     {
         "MatMulNBits" => node.Attribute("K")?.Int,
-        "MatMul" or "MatMulInteger" or "Gemm" or "FusedMatMul" when node.Attribute("transA") is not { Int: 1 } && WeightDims(node, 1) is { Length: 2 } dims => dims[IsTransposed(node) ? 1 : 0],
+        "MatMul" or "MatMulInteger" or "Gemm" or "FusedGemm" or "FusedMatMul" when node.Attribute("transA") is not { Int: 1 } && WeightDims(node, 1) is { Length: 2 } dims => dims[IsTransposed(node) ? 1 : 0],
         _ => null,
     };
+
+    // A Shape of all axes: optimizers write the default start out.
+    private static bool IsWhole(Node shape) => shape.Attribute("end") is null && shape.Attribute("start") is null or { Int: 0 };
 
     private static bool KeepsShape(Node node) => node.OpType is "Cast" or "Identity" or "QuantizeLinear" or "DequantizeLinear" or "DynamicQuantizeLinear";
 
@@ -170,7 +173,7 @@ public sealed partial class FactTable
         if (Integers(node, 1) is { } sizes)
             return new(type, sizes.Count, sizes is [.., > 0 and var size] ? size : null);
         var shape = node.Input(1) is { } name ? _graph.Producer(name) : null;
-        if (shape is { OpType: "Shape", Attributes.IsEmpty: true })
+        if (shape is { OpType: "Shape" } && IsWhole(shape))
             return Input(shape, 0) with { DataType = type };
         return new(type, Elements(node, 1), shape is { OpType: "Concat" } && Size(shape.Input(shape.Inputs.Length - 1)) is > 0 and var last ? last : null);
     }
@@ -188,7 +191,7 @@ public sealed partial class FactTable
         return node.OpType switch
         {
             "Unsqueeze" or "Squeeze" or "Cast" or "Identity" => Of(0),
-            "Gather" when node.Input(0) is { } sizes && _graph.Producer(sizes) is { OpType: "Shape", Attributes.IsEmpty: true } shape =>
+            "Gather" when node.Input(0) is { } sizes && _graph.Producer(sizes) is { OpType: "Shape" } shape && IsWhole(shape) =>
                 Of(1) is { } axis && IsLast(axis, Input(shape, 0).Rank) ? Input(shape, 0).LastDim : null,
             "Add" => Of(0) + Of(1),
             "Sub" => Of(0) - Of(1),
