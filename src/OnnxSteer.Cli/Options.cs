@@ -37,6 +37,12 @@ internal static class Options
 
     public static Option<string> Pooling() => Choice("--pooling", "How the tokens of a prompt become one sample.", "mean", "mean", "min", "max", "last");
 
+    /// <summary>A pooling, or each token by itself.</summary>
+    public static Option<string> TokenPooling(string name, string description) => Choice(name, description, "token", "token", "mean", "min", "max", "last");
+
+    /// <summary>The pooling of <see cref="TokenPooling(string, string)"/>; null for each token by itself.</summary>
+    public static Pooling? TokenPooling(this ParseResult call, Option<string> option) => call.GetRequiredValue(option) is "token" ? null : call.Parse<Pooling>(option);
+
     public static Option<string?> Column() => new("--column") { Description = "The column of a .csv file, or key of a .jsonl row, that holds the text (default: text)." };
 
     public static Option<int> MaxTokens() => Positive("--max-tokens", "Prompts are cut behind this many tokens; how many were cut is said.", TokenizedPrompts.UsualLimit);

@@ -12,7 +12,7 @@ internal static class MonitorCommand
         var direction = new Option<string>("--direction") { Description = "A safetensors file with SITE/direction, float32 [channels]; or a map, whose SITE/b is the direction.", Required = true };
         var site = new Option<string?>("--site") { Description = "The site, where the file has several." };
         var name = new Option<string>("--name") { Description = "The output is called onnxsteer.monitor.NAME, float32.", Required = true };
-        var pooling = Options.Choice("--pooling", "token: one number a token, [batch, tokens]; else pooled over the real tokens of each call, [batch].", "token", "token", "mean", "min", "max", "last");
+        var pooling = Options.TokenPooling("--pooling", "token: one number a token, [batch, tokens]; else pooled over the real tokens of each call, [batch].");
         var link = Options.Link();
         var force = Options.Force("Replace an existing output folder.");
         var command = new Command("monitor", "Adds an output with the projection of a site's activations on a direction, so that a trait is seen before it is said.")
@@ -21,7 +21,7 @@ internal static class MonitorCommand
         {
             var opened = call.OpenModel(model);
             var monitor = new Monitor(call.GetRequiredValue(name), Direction.Load(call.GetRequiredValue(direction), call.GetValue(site)),
-                call.GetRequiredValue(pooling) is "token" ? null : call.Parse<Pooling>(pooling));
+                call.TokenPooling(pooling));
             var folder = call.GetRequiredValue(output);
             SteeredFolder.Write(opened, monitor.Patch(opened), folder, new SaveOptions { Force = call.GetValue(force), Link = call.GetValue(link) }, cancel);
             if (call.GetValue(json))

@@ -15,11 +15,13 @@ internal static class PatchCommand
         var mode = Options.Choice("--mode", "baked: constant nodes of that strength; live: the strength is an optional input, onnxsteer.strength, one value or one per batch row.", "baked", "baked", "live");
         var positions = Options.Choice("--positions", "Which tokens: all; prompt (calls of several tokens); generated (calls of one); last (the last real token of each row in each call).", "all", "all", "prompt", "generated", "last");
         var label = new Option<string?>("--label") { Description = "The dial's name behind onnxsteer.strength., where a graph has several (default: the map's own label)." };
+        var gate = new GateOptions();
         var link = Options.Link();
         var identity = new Option<bool>("--allow-identity") { Description = "Write a patch that changes nothing." };
         var force = Options.Force("Replace an existing output folder, and take a map that was fitted on another model.");
         var command = new Command("patch", "Writes a map into a model's graph. The result is an ordinary model folder; the source is not touched.")
             { model, map, strength, mode, positions, label, output, link, force, identity, json };
+        gate.AddTo(command);
         command.SetAction((call, cancel) =>
         {
             var opened = call.OpenModel(model);
@@ -31,6 +33,7 @@ internal static class PatchCommand
                 Mode = call.Parse<Mode>(mode),
                 Strength = call.GetValue(strength) ?? 1,
                 Positions = call.Parse<Positions>(positions),
+                Gate = gate.Of(call),
                 Label = call.GetValue(label),
                 Force = call.GetValue(force),
                 AllowIdentity = call.GetValue(identity),

@@ -67,6 +67,7 @@ public sealed partial class FactTable
 
     private void Infer(Node node)
     {
+        var wasInferring = _isInferring;
         _isInferring = true;
         try
         {
@@ -75,12 +76,14 @@ public sealed partial class FactTable
                 if (node.Output(i) is not { } value)
                     continue;
                 var facts = Infer(node, i);
-                _facts[value] = facts is { DataType: not DataType.Undefined, Rank: not null, LastDim: not null } ? facts : facts.Or(Stated(value));
+                if (!(facts is { DataType: not DataType.Undefined, Rank: not null, LastDim: not null }))
+                    facts = facts.Or(Stated(value));
+                _facts[value] = facts is { LastDim: null } ? facts with { LastDim = LastRead(value, facts) } : facts;
             }
         }
         finally
         {
-            _isInferring = false;
+            _isInferring = wasInferring;
         }
     }
 

@@ -28,6 +28,16 @@ internal static class Floats
         }
     }
 
+    /// <summary>Reads a number of a type.</summary>
+    public static double Read(DataType type, ReadOnlySpan<byte> source) => type switch
+    {
+        DataType.Float32 => BinaryPrimitives.ReadSingleLittleEndian(source),
+        DataType.Float16 => (double)BinaryPrimitives.ReadHalfLittleEndian(source),
+        DataType.BFloat16 => BitConverter.UInt32BitsToSingle((uint)BinaryPrimitives.ReadUInt16LittleEndian(source) << 16),
+        DataType.Float64 => BinaryPrimitives.ReadDoubleLittleEndian(source),
+        _ => throw new OnnxException($"{type.Name()} is no floating point type of tensors; float32, float16, bfloat16 or float64 was expected."),
+    };
+
     /// <summary>Numbers in a type, as <c>raw_data</c> holds them.</summary>
     public static byte[] Bytes(DataType type, ReadOnlySpan<double> values)
     {

@@ -5,10 +5,6 @@ namespace OnnxSteer;
 /// <summary>Which tokens of a call are steered, as a bool tensor that broadcasts over <c>[batch, tokens, channels]</c>.</summary>
 internal static class PositionMask
 {
-    /// <summary>The mask of a choice of positions.</summary>
-    public static TokenMask Of(Ops ops, DecoderSignature signature, Positions positions) =>
-        new(ops, Add(ops, signature, positions), signature.InputIds);
-
     /// <summary>Adds the nodes of a mask of some positions. They depend on the graph's inputs alone.</summary>
     public static string Add(Ops ops, DecoderSignature signature, Positions positions)
     {

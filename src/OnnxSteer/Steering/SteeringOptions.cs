@@ -44,6 +44,9 @@ public sealed record SteeringOptions
     /// <summary>Which tokens.</summary>
     public Positions Positions { get; init; }
 
+    /// <summary>A condition for steering; null for none.</summary>
+    public Gate? Gate { get; init; }
+
     /// <summary>The dial's name behind <c>onnxsteer.strength</c> where a graph has several; null for the map's own label.</summary>
     public string? Label { get; init; }
 
