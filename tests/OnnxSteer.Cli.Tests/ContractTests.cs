@@ -136,6 +136,28 @@ public sealed class ContractTests
     }
 
     [Fact]
+    public void Diff_lists_what_a_patch_did_and_is_quiet_about_equal_models()
+    {
+        using var folder = new TemporaryFolder();
+        var map = Cli.FitMap(folder);
+        Cli.Done("patch", Cli.Optimum, "--map", map, "--strength", "0.5", "--out", folder["steered"]);
+        var text = Cli.Run("diff", Cli.Optimum, folder["steered"]);
+        Assert.Equal(1, text.ExitCode);
+        Assert.Contains("+ metadata onnxsteer.patch.1: {", text.Out);
+        Assert.Contains("~ node /model/layers.0/self_attn/o_proj/MatMul: output 0: /model/layers.0/self_attn/o_proj/MatMul_output_0 -> /model/layers.0/self_attn/o_proj/MatMul_output_0__onnxsteer1", text.Out);
+        Assert.Contains("+ initializer /model/layers.4/self_attn/o_proj/MatMul.scale__onnxsteer1: float32[64]", text.Out);
+        Assert.Matches(@"56 differences: 1 metadata added, 20 initializer added, 5 node changed, 30 node added", text.Out);
+        var json = Cli.Run("diff", Cli.Optimum, folder["steered"], "--json").Json;
+        Assert.False(json.GetProperty("equal").GetBoolean());
+        var added = json.GetProperty("differences").EnumerateArray().Where(difference => difference.GetProperty("kind").GetString() == "node" && difference.GetProperty("change").GetString() == "added");
+        Assert.Equal(30, added.Count());
+        Cli.Done("unpatch", folder["steered"], "--link", "--out", folder["back"]);
+        Assert.Contains("nothing differs", Cli.Done("diff", Cli.Optimum, folder["back"]).Out);
+        Assert.Equal(3, Cli.Run("diff", Cli.Optimum, folder["nowhere"]).ExitCode);
+        Assert.Equal(2, Cli.Run("diff", Cli.Optimum).ExitCode);
+    }
+
+    [Fact]
     public void A_map_goes_knowingly_into_another_export()
     {
         using var folder = new TemporaryFolder();

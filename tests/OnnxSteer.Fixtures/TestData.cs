@@ -9,13 +9,7 @@ public static class TestData
 
     /// <summary>All its models; in a bounded run every eighth.</summary>
     public static IReadOnlyList<string> Models() =>
-        !IsThere ? [] : [.. Directory.GetFiles(Folder, "*.onnx", SearchOption.AllDirectories).Order(StringComparer.Ordinal).Where((_, i) => Exhaustive.IsAsked || i % 8 == 0)];
-}
-
-/// <summary>Whether everything is to be tried (<c>ONNXSTEER_EXHAUSTIVE=1</c>), or a fixed sample.</summary>
-public static class Exhaustive
-{
-    public static bool IsAsked { get; } = Environment.GetEnvironmentVariable("ONNXSTEER_EXHAUSTIVE") == "1";
+        !IsThere ? [] : [.. Directory.GetFiles(Folder, "*.onnx", SearchOption.AllDirectories).Order(StringComparer.Ordinal).Where((_, i) => Exhaustive.IsOn || i % 8 == 0)];
 }
 
 /// <summary>A test that needs <c>libonnx-testdata</c>: skipped, with the reason, where that is absent.</summary>

@@ -92,6 +92,33 @@ public sealed class ModelFolderTests : IDisposable
         Assert.Equal([1, 2, 3], File.ReadAllBytes(_folder["source", "weights.bin"]));
     }
 
+    // Another file system, where there is one that is always mounted.
+    [UnixFact]
+    public void Shards_in_a_subfolder_are_linked_and_copied_where_linking_cannot_be()
+    {
+        BigModel.Write(_folder["big"], new BigModelOptions { Bytes = 3_000_000, Shards = 5 });
+        var model = ModelFile.Open(_folder["big"]);
+        model.SaveTo(_folder["linked"], new SaveOptions { Link = true });
+        var shards = Directory.GetFiles(_folder["linked", "shards"]);
+        Assert.Equal(5, shards.Length);
+        Assert.All(shards, shard => Assert.Equal("2", Snapshot.Links(shard)));
+        Assert.Equal(model.Source.ToArray(), File.ReadAllBytes(_folder["linked", "model.onnx"]));
+        if (!Directory.Exists("/dev/shm"))
+            return;
+        var elsewhere = Path.Combine("/dev/shm", $"onnxsteer-test-{Guid.NewGuid():N}");
+        try
+        {
+            model.SaveTo(elsewhere, new SaveOptions { Link = true });
+            foreach (var shard in shards)
+                Assert.Equal(File.ReadAllBytes(shard), File.ReadAllBytes(Path.Combine(elsewhere, "shards", Path.GetFileName(shard))));
+        }
+        finally
+        {
+            if (Directory.Exists(elsewhere))
+                Directory.Delete(elsewhere, recursive: true);
+        }
+    }
+
     [UnixFact]
     public void Links_as_in_a_download_cache_become_real_files()
     {

@@ -7,7 +7,7 @@ namespace OnnxSteer.Cli.Commands;
 /// <summary><c>diff</c>: what differs between two models.</summary>
 internal static class DiffCommand
 {
-    private const int MaxText = 160;
+    private const int MaxText = 300;
 
     public static Command Create(Terminal terminal)
     {

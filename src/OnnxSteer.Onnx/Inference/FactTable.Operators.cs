@@ -235,7 +235,9 @@ public sealed partial class FactTable
         var facts = Input(node, 0);
         var axis = node.Attribute("axis")?.Int ?? 0;
         var sizes = node.Attribute("split")?.Ints ?? Integers(node, 1);
-        long? Part(long? size) => output < sizes?.Count ? sizes[output] : size % node.Outputs.Length == 0 ? size / node.Outputs.Length : null;
+        // Sizes that come in while the model runs need not be equal.
+        var isEven = sizes is null && node.Input(1) is null;
+        long? Part(long? size) => output < sizes?.Count ? sizes[output] : isEven && size % node.Outputs.Length == 0 ? size / node.Outputs.Length : null;
         if (IsChannelAxis(axis, facts))
             return facts with { FirstChannels = Part(facts.FirstChannels) };
         if (!IsLast(axis, facts.Rank))

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Security.Cryptography;
 using System.Text;
 using OnnxSteer.Onnx;
@@ -70,14 +71,27 @@ public static class Fingerprints
         return Convert.ToHexStringLower(hash.GetHashAndReset())[..32];
     }
 
+    private static int Bytes(ReadOnlySpan<string> texts)
+    {
+        var sum = 0;
+        foreach (var text in texts)
+            sum += Encoding.UTF8.GetByteCount(text);
+        return sum;
+    }
+
     // Texts and lists end with bytes that UTF-8 never holds, so that no two lists read alike.
     private static void Add(IncrementalHash hash, params ReadOnlySpan<string> texts)
     {
+        // A list at a time: a call for every text of a big graph takes longer than the digest.
+        var bytes = ArrayPool<byte>.Shared.Rent(texts.Length + 1 + Bytes(texts));
+        var length = 0;
         foreach (var text in texts)
         {
-            hash.AppendData(Encoding.UTF8.GetBytes(text));
-            hash.AppendData([0xFF]);
+            length += Encoding.UTF8.GetBytes(text, bytes.AsSpan(length));
+            bytes[length++] = 0xFF;
         }
-        hash.AppendData([0xFE]);
+        bytes[length++] = 0xFE;
+        hash.AppendData(bytes.AsSpan(0, length));
+        ArrayPool<byte>.Shared.Return(bytes);
     }
 }

@@ -15,13 +15,13 @@ internal static class LanguageSites
     public static ImmutableArray<Site> OfGraphs(Model model, Func<AuthoredGraph, ImmutableArray<Site>> sitesOf)
     {
         var sites = new List<Site>();
+        var indices = new Dictionary<string, int>();
         foreach (var graph in AuthoredGraph.All(model))
             foreach (var site in sitesOf(graph))
             {
-                var at = sites.FindIndex(other => other.Name == site.Name);
-                if (at < 0)
+                if (indices.TryAdd(site.Name, sites.Count))
                     sites.Add(site);
-                else if (sites[at].Places.All(place => !IsAround(model.GraphAt(place.At.Graph), graph.Graph)) && sites[at].Channels == site.Channels)
+                else if (indices[site.Name] is var at && sites[at].Places.All(place => !IsAround(model.GraphAt(place.At.Graph), graph.Graph)) && sites[at].Channels == site.Channels)
                     sites[at] = sites[at] with { Places = [.. sites[at].Places, .. site.Places] };
             }
         return [.. sites.Select((site, order) => site with { Order = order })];

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Runtime.CompilerServices;
 using System.Text.RegularExpressions;
 using OnnxSteer.Onnx;
 using OnnxSteer.Onnx.Inference;
@@ -34,8 +35,13 @@ public sealed class SiteTable
     /// <summary>The sites in execution order.</summary>
     public ImmutableArray<Site> Sites { get; }
 
-    /// <summary>Finds the sites of a model. An unknown graph has none, but any value can still be named.</summary>
-    public static SiteTable Of(Model model)
+    // A caller looks for sites, and patching looks again.
+    private static readonly ConditionalWeakTable<Model, SiteTable> Known = [];
+
+    /// <summary>Finds the sites of a model, once. An unknown graph has none, but any value can still be named.</summary>
+    public static SiteTable Of(Model model) => Known.GetValue(model, Make);
+
+    private static SiteTable Make(Model model)
     {
         foreach (var dialect in Dialects.All)
             if (dialect.Recognise(model) is { } evidence)

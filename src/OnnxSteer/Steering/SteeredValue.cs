@@ -89,7 +89,7 @@ internal sealed class SteeredValue
         {
             // As the paper's own implementation has it for images; every other method's map acts pixel by pixel.
             var isMeanMapped = map.Provenance.Method == new LinearFit().Name;
-            var taken = new List<(ValuePlace Place, string Site)>();
+            var taken = new Dictionary<ValuePlace, List<(ValuePlace Place, string Site)>>();
             foreach (var (name, transport) in map.Sites)
             {
                 var site = table.Find(name);
@@ -97,10 +97,12 @@ internal sealed class SteeredValue
                     throw new OnnxException($"{model.Source.Name}: site '{name}' has {site.Channels} channels, but the map's transport has {transport.Channels}. The map was fitted on another model.");
                 foreach (var place in site.Places)
                 {
-                    if (taken.Find(other => other.Place.Overlaps(place.At)) is { Site: not null } other)
-                        throw new OnnxException($"The map steers one place twice: '{other.Site}' and '{name}' are both {place.At}. Take one of them out.");
-                    taken.Add((place.At, name));
                     var whole = place.At with { Range = null };
+                    if (!taken.TryGetValue(whole, out var inIt))
+                        taken[whole] = inIt = [];
+                    if (inIt.Find(other => other.Place.Overlaps(place.At)) is { Site: not null } other)
+                        throw new OnnxException($"The map steers one place twice: '{other.Site}' and '{name}' are both {place.At}. Take one of them out.");
+                    inIt.Add((place.At, name));
                     var isFirst = !values.TryGetValue(whole, out var value);
                     if (value is null)
                         values[whole] = value = Whole(model, site, place, maps.Count);

@@ -33,7 +33,7 @@ public sealed class ByteIdentityTests
     public void Odd_encodings_come_back()
     {
         using var folder = new TemporaryFolder();
-        RandomModel.Write(folder.Path, 5000, Exhaustive.IsAsked ? 1000 : 100);
+        RandomModel.Write(folder.Path, 5000, Exhaustive.IsOn ? 1000 : 100);
         foreach (var path in Directory.GetFiles(folder.Path, "*.onnx", SearchOption.AllDirectories))
             Check(path);
     }
@@ -54,7 +54,7 @@ public sealed class ByteIdentityTests
             Assert.Equal(digests[i - 1], top.Source.Sha256());
         }
         Assert.Equal(original, top.Source.Sha256());
-        if (isAlone || (!Exhaustive.IsAsked && model.Source.Length > MaxSaved))
+        if (isAlone || (!Exhaustive.IsOn && model.Source.Length > MaxSaved))
             return;
         using var folder = new TemporaryFolder();
         model.SaveTo(folder["same"]);

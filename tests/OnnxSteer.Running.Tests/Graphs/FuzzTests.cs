@@ -10,7 +10,7 @@ public sealed class FuzzTests
     public void Hostile_files_are_refused_with_words()
     {
         using var fuzzer = new Fuzzer();
-        var result = fuzzer.Run(1, Exhaustive.IsAsked ? 100_000 : 1_500);
+        var result = fuzzer.Run(1, Exhaustive.IsOn ? 100_000 : 1_500);
         Assert.InRange(result.Refused, result.Cases / 4, result.Cases);
         Assert.InRange(result.Patched, result.Cases / 10, result.Cases);
     }
