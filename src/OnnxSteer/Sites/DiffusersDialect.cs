@@ -35,6 +35,8 @@ internal static partial class DiffusersDialect
             foreach (var (element, export, evidence) in ElementsOf(exports, module))
             {
                 var by = $"name: {evidence} of module path '{module}'" + (export.Hook == Hook.After ? "" : $"; structure: the sum inside the fused skip norm '{export.Node.Node.Label}'");
+                if (export.Value is { } value && exports.CopiesOf(value).ToList() is { Count: > 0 } copies)
+                    by += $"; copied in another layout or type to {string.Join(", ", copies.Select(copy => $"'{copy}'"))}";
                 builder.Add(name + element, export.Node.Node, export.Output, by, Confidence.Certain, hook: export.Hook);
             }
         }
