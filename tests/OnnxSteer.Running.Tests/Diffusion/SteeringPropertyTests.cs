@@ -23,13 +23,13 @@ public sealed class SteeringPropertyTests
                 var map = Map(denoiser, site, method);
                 var model = Denoiser.Patch(denoiser.Model, map, Mode.Live, 0);
                 var (patch, taps) = SiteTaps.Whole(model, SiteTable.Of(model).Sites);
-                using var session = Sessions.Open(ContribLowering.Lower(model.Apply(patch)), Runner.OneThread);
+                using var session = Denoiser.Open(model.Apply(patch));
                 Assert.Equal(denoiser.Table.Sites.Select(other => other.Name), taps.Select(tap => tap.Site.Name));
                 string[] outputs = [denoiser.Output, .. taps.Select(tap => tap.Parts[0].Output)];
                 var still = Denoiser.Run(session, denoiser.Inputs, outputs);
                 foreach (var tap in taps)
-                    Assert.True(Bits.Same(denoiser.Unsteered[tap.Site.Name].Data, still[tap.Parts[0].Output].Data), $"{site.Name} by {method} at 0: {tap.Site.Name} changed");
-                Assert.True(Bits.Same(denoiser.Unsteered[denoiser.Output].Data, still[denoiser.Output].Data), $"{site.Name} by {method} at 0: the output changed");
+                    IsUnchanged(denoiser, denoiser.Unsteered[tap.Site.Name], still[tap.Parts[0].Output], $"{site.Name} by {method} at 0: {tap.Site.Name}");
+                IsUnchanged(denoiser, denoiser.Unsteered[denoiser.Output], still[denoiser.Output], $"{site.Name} by {method} at 0: the output");
                 var steered = Denoiser.Run(session, denoiser.Inputs, outputs, Exports.Dial(Strength));
                 foreach (var tap in taps.Where(tap => tap.Site.Order < site.Order))
                     Assert.True(Bits.Same(denoiser.Unsteered[tap.Site.Name].Data, steered[tap.Parts[0].Output].Data), $"{site.Name} by {method}: {tap.Site.Name}, before it, changed");
@@ -74,6 +74,14 @@ public sealed class SteeringPropertyTests
         return new SteeringMap([new SiteTransport(site.Name, transport)], new Provenance(Method: method));
     }
 
+    // On CPU float16 is computed in float32 between casts that ONNX Runtime inserts where it sees fit: other nodes around a
+    // norm, other roundings of what goes into it. Half precision is the same to its last bits only.
+    private static void IsUnchanged(Denoiser denoiser, Values before, Values after, string what)
+    {
+        var worst = Exports.Worst(before.Data, after.Data) / Math.Max(1, Bits.Largest(before.Data));
+        Assert.True(denoiser.IsHalf ? worst <= 4e-3 : Bits.Same(before.Data, after.Data), $"{what} changed by {worst:g2}");
+    }
+
     private static void IsTransported(Site site, SteeringMap map, Values before, Values after)
     {
         var unit = site.DataType == DataType.Float16 ? 1.0 / (1 << 10) : 1.0 / (1 << 22);
@@ -91,7 +99,7 @@ public sealed class SteeringPropertyTests
             {
                 var at = isImage && map.Provenance.Method == "linear" ? mean : z[i];
                 var change = channel % 2 == 0 ? Strength * ((transport.W[channel] - 1.0) * at + transport.B[channel]) : 0;
-                var tolerance = 4 * unit * (Math.Abs(z[i]) + Math.Abs(change) + Math.Abs(Strength * transport.B[channel]) + (isImage || site.Places[0].Hook != Hook.After ? row : 0));
+                var tolerance = 4 * unit * (Math.Abs(z[i]) + Math.Abs(change) + Math.Abs(Strength * transport.B[channel]) + (isImage || site.Places[0].Hook != Hook.After || site.DataType == DataType.Float16 ? row : 0));
                 Assert.True(Math.Abs(y[i] - (z[i] + change)) <= tolerance, $"{site.Name} by {map.Provenance.Method}, element {i}, channel {channel}: {z[i]:R} became {y[i]:R}, expected {z[i] + change:R} within {tolerance:g2}");
                 changed |= change != 0 && y[i] != z[i];
             }
