@@ -22,6 +22,7 @@ internal static class CommandLine
             PatchCommand.Create(terminal),
             MonitorCommand.Create(terminal),
             UnpatchCommand.Create(terminal),
+            DiffCommand.Create(terminal),
             GenerateCommand.Create(terminal),
             RunCommand.Create(terminal),
         };

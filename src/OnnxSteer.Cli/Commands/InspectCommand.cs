@@ -67,12 +67,18 @@ internal static class InspectCommand
                 place.Node,
                 Range = RangeOf(place.At.Range),
                 ModuleRange = RangeOf(place.ModuleRange),
-                Hook = place.Hook.ToString().ToLowerInvariant(),
+                Hook = HookOf(place),
+                place.MissingBias,
             }),
         }),
         Provider = report is null ? null : ProviderView.Document(report),
+        Kinds = description.Kinds.ToDictionary(kind => kind.Kind, kind => kind.Count),
+        description.Notes,
         Maps = description.Patches.Select(patch => new { patch.Label, patch.Properties }),
     };
+
+    // As in 'before_bias'.
+    private static string HookOf(Place place) => place.Hook == Hook.BeforeBias ? "before_bias" : place.Hook.ToString().ToLowerInvariant();
 
     // A sum that the file leaves out has no value there yet.
     private static string? ValueOf(Place place) => place.Hook == Hook.Absent ? null : place.At.Value;
@@ -93,8 +99,11 @@ internal static class InspectCommand
         Row("fingerprint", $"places {description.Fingerprint.Places[..12]}  graph {description.Fingerprint.Graph[..12]}  weights {description.Fingerprint.Weights[..12]}");
         foreach (var patch in description.Patches)
             Row("map", $"{patch.Label}: {string.Join(", ", patch.Properties.Where(property => property.Key is "mode" or "strength" or "positions" or "input").Select(property => $"{property.Key} {property.Value}"))}");
-        Row("sites", table.Sites.IsEmpty ? "none known by name; any value can be named as value:NAME" : $"{table.Sites.Length}");
+        Row("sites", table.Sites.IsEmpty ? "none known by name; any value can be named as value:NAME"
+            : $"{table.Sites.Length}: {string.Join(", ", description.Kinds.Select(kind => $"{kind.Count} {kind.Kind}"))}");
         var console = terminal.Console();
+        foreach (var note in description.Notes)
+            Row("note", note);
         console.Write(grid);
         if (!table.Sites.IsEmpty)
             console.Write(SitesByLayer(table));
@@ -105,7 +114,7 @@ internal static class InspectCommand
     {
         var view = new Table().Border(TableBorder.Simple).AddColumns("site", "layers", "channels", "type", "hook", "also called");
         var rows = table.Sites.Select(site => (Site: site, Split: SplitLayer(site.Name)))
-            .GroupBy(entry => (entry.Split.Pattern, entry.Site.Channels, entry.Site.DataType, entry.Site.Places[0].Hook));
+            .GroupBy(entry => (entry.Split.Pattern, entry.Site.Channels, entry.Site.DataType, Hook: HookOf(entry.Site.Places[0])));
         foreach (var row in rows)
         {
             var first = row.First();
@@ -113,8 +122,8 @@ internal static class InspectCommand
                 .Select(alias => SplitLayer(alias).Pattern);
             view.AddRow(new[]
             {
-                row.Key.Pattern, Layers([.. row.Select(entry => entry.Split.Layer).OfType<int>()]), row.Key.Channels.ToString(CultureInfo.InvariantCulture),
-                row.Key.DataType.Name(), row.Key.Hook.ToString().ToLowerInvariant(), string.Join(", ", aliases),
+                row.Key.Pattern, Layers([.. row.Select(entry => entry.Split.Layer).OfType<int>().Distinct()]), row.Key.Channels.ToString(CultureInfo.InvariantCulture),
+                row.Key.DataType.Name(), row.Key.Hook, string.Join(", ", aliases),
             }.Select(Markup.Escape).ToArray());
         }
         return view;
@@ -128,6 +137,8 @@ internal static class InspectCommand
             return (name, null);
         var layer = int.Parse(steps[at], CultureInfo.InvariantCulture);
         steps[at] = "N";
+        if (steps is [.., "heads", _])
+            steps[^1] = "H";
         return (string.Join('.', steps), layer);
     }
 

@@ -38,8 +38,7 @@ internal static class PatchCommand
                 Force = call.GetValue(force),
                 AllowIdentity = call.GetValue(identity),
             });
-            if (call.GetValue(link))
-                terminal.Warn("hard links make the Python onnx library from 1.21 on refuse this folder and the original; ONNX Runtime takes both.");
+            Work.WarnOfLinks(terminal, call.GetValue(link));
             var folder = call.GetRequiredValue(output);
             SteeredFolder.Write(opened, patch, folder, new SaveOptions { Force = call.GetValue(force), Link = call.GetValue(link) }, cancel);
             var nodes = patch.Edits.OfType<AddNode>().Count();

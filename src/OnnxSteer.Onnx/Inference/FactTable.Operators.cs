@@ -12,13 +12,13 @@ public sealed partial class FactTable
     {
         "Constant" => Constant(node),
         "ConstantOfShape" => new(node.Attribute("value")?.Tensor?.DataType ?? DataType.Float32, Elements(node, 0), null),
-        "Shape" => new(DataType.Int64, 1, node.Attributes.IsEmpty ? Input(node, 0).Rank : null),
+        "Shape" => new(DataType.Int64, 1, IsWhole(node) ? Input(node, 0).Rank : null),
         "Gather" => Gather(node),
         "GatherBlockQuantized" => Gather(node) is var facts ? new(Input(node, 2).DataType, facts.Rank, facts.LastDim * Packed(node)) : default,
         "MatMul" or "FusedMatMul" => MatMul(node),
         "MatMulInteger" => MatMul(node) with { DataType = DataType.Int32 },
         "MatMulNBits" => Last(Input(node, 0) with { LastDim = node.Attribute("N")?.Int }),
-        "Gemm" => new(Input(node, 0).DataType, 2, Columns(node) ?? (IsTransposed(node) ? null : Input(node, 1).LastDim)),
+        "Gemm" or "FusedGemm" => new(Input(node, 0).DataType, 2, Columns(node) ?? (IsTransposed(node) ? null : Input(node, 1).LastDim)),
         "LayerNormalization" or "SimplifiedLayerNormalization" or "RMSNormalization" => output == 0 ? Normalized(node, 1) : ValueFacts.Unknown,
         "SkipLayerNormalization" or "SkipSimplifiedLayerNormalization" => output is 0 or 3 ? Normalized(node, 2) : ValueFacts.Unknown,
         "GroupQueryAttention" or "MultiHeadAttention" when output == 0 => new(Input(node, 0).DataType, 3, AttentionChannels(node)),
@@ -110,6 +110,9 @@ public sealed partial class FactTable
     // The columns of a weight matrix that is the second input.
     private long? Columns(Node node) => WeightDims(node, 1) is { Length: 2 } dims ? dims[IsTransposed(node) ? 0 : 1] : null;
 
+    // A Shape of all axes: optimizers write the default start out.
+    private static bool IsWhole(Node shape) => shape.Attribute("end") is null && shape.Attribute("start") is null or { Int: 0 };
+
     private ValueFacts Normalized(Node node, int weight)
     {
         var facts = Input(node, 0);
@@ -172,7 +175,7 @@ public sealed partial class FactTable
     private ValueFacts ReshapeBySizes(Node node)
     {
         var type = Input(node, 0).DataType;
-        if (node.Input(1) is { } name && _graph.Producer(name) is { OpType: "Shape", Attributes.IsEmpty: true } shape)
+        if (node.Input(1) is { } name && _graph.Producer(name) is { OpType: "Shape" } shape && IsWhole(shape))
             return Input(shape, 0) with { DataType = type };
         return Sizes(node.Input(1)) is { Length: > 0 } sizes ? new(type, sizes.Length, LastOf(node, sizes)) : new(type, Elements(node, 1), null);
     }

@@ -31,7 +31,7 @@ public sealed partial class FactTable
         var isFirst = reader.Input(0) == value;
         return reader.OpType switch
         {
-            "MatMul" or "MatMulInteger" or "FusedMatMul" or "Gemm" when isFirst && WeightDims(reader, 1) is { Length: 2 } dims && reader.Attribute("transA")?.Int is null or 0 =>
+            "MatMul" or "MatMulInteger" or "FusedMatMul" or "Gemm" or "FusedGemm" when isFirst && WeightDims(reader, 1) is { Length: 2 } dims && reader.Attribute("transA")?.Int is null or 0 =>
                 dims[IsTransposed(reader) ? 1 : 0],
             "MatMulNBits" when isFirst => reader.Attribute("K")?.Int,
             "LayerNormalization" or "SimplifiedLayerNormalization" or "RMSNormalization" when isFirst && WeightDims(reader, 1) is [var channels] => channels,

@@ -7,7 +7,11 @@ namespace OnnxSteer;
 /// <param name="Name">The dialect's name.</param>
 /// <param name="Recognise">What speaks for a model being written in it, or null.</param>
 /// <param name="Sites">The sites of such a model, in execution order.</param>
-internal sealed record Dialect(string Name, Func<Model, string?> Recognise, Func<Model, ImmutableArray<Site>> Sites);
+internal sealed record Dialect(string Name, Func<Model, string?> Recognise, Func<Model, ImmutableArray<Site>> Sites)
+{
+    /// <summary>The module that an output of a node is made in, where the dialect tells it of nodes; null elsewhere.</summary>
+    public Func<AuthoredNode, int, string?>? ScopeOf { get; init; }
+}
 
 /// <summary>The dialects there are; the first that recognises a model reads it.</summary>
 internal static class Dialects

@@ -12,7 +12,10 @@ internal static partial class DynamoDialect
     private const string Scopes = "pkg.torch.onnx.name_scopes", Namespace = "namespace";
 
     public static Dialect Instance { get; } = new("dynamo", Recognise,
-        model => LanguageSites.OfGraphs(model, graph => ModuleSites.Of(graph, ModuleScopes.Of(graph, (node, _) => ScopeOf(node.Node)))));
+        model => LanguageSites.OfGraphs(model, graph => ModuleSites.Of(graph, ModuleScopes.Of(graph, (node, _) => ScopeOf(node.Node)))))
+    {
+        ScopeOf = (node, _) => ScopeOf(node.Node),
+    };
 
     private static string? Recognise(Model model)
     {

@@ -17,7 +17,10 @@ internal static partial class GenaiDialect
     {
         var packs = DecoderConfig.Of(model).ModelType is { } type && Packed.Contains(type);
         return LanguageSites.OfGraphs(model, graph => Sites(graph, packs));
-    });
+    })
+    {
+        ScopeOf = ScopeOf,
+    };
 
     private static string? Recognise(Model model)
     {
@@ -30,9 +33,7 @@ internal static partial class GenaiDialect
 
     private static ImmutableArray<Site> Sites(AuthoredGraph graph, bool packs)
     {
-        // The sum inside a skip norm is none of the norm's.
-        var scopes = ModuleScopes.Of(graph, (node, output) =>
-            SkipNorm.Is(node.Node) && output == SkipNorm.SumOutput(node.Node) ? null : ModuleScopes.PathIn(node.Node.Name) ?? PathOf(node.Outputs[output]));
+        var scopes = ModuleScopes.Of(graph, ScopeOf);
         var builder = new SiteBuilder(graph.Graph, graph.Facts);
         foreach (var output in scopes.Outputs)
         {
@@ -54,10 +55,14 @@ internal static partial class GenaiDialect
             }
         }
         var stream = ResidualStream.Of(graph);
-        LanguageSites.AddStream(builder, graph, stream, scopes.ScopeOf, NameOf, blocks: true);
+        LanguageSites.AddStream(builder, graph, stream, scopes.ScopeOf, NameOf, _ => true);
         LanguageSites.AddHeads(builder, graph, scopes.ScopeOf, NameOf);
         return builder.Build("model.", value => LanguageSites.MissingBias(graph, value));
     }
+
+    // The sum inside a skip norm is none of the norm's.
+    private static string? ScopeOf(AuthoredNode node, int output) =>
+        SkipNorm.Is(node.Node) && output == SkipNorm.SumOutput(node.Node) ? null : ModuleScopes.PathIn(node.Node.Name) ?? PathOf(node.Outputs[output]);
 
     private static bool IsModule(string kind) =>
         kind is "attn" or "mlp" or "act_fn" or "embed_tokens" or "lm_head" or "fc1" or "fc2" || kind.EndsWith("_proj", StringComparison.Ordinal) || kind.EndsWith("norm", StringComparison.Ordinal);

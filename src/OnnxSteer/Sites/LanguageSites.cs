@@ -28,17 +28,17 @@ internal static class LanguageSites
     }
 
     /// <summary>
-    /// Adds what lies on the residual stream: in each block the sum after attention, and, where a fused norm makes it or
-    /// <paramref name="blocks"/> is set, the block's output.
+    /// Adds what lies on the residual stream: in each block the sum after attention, and the block's output where
+    /// <paramref name="isUnnamed"/> says that nothing else tells it.
     /// </summary>
     /// <param name="builder">Takes the sites.</param>
     /// <param name="graph">The graph.</param>
     /// <param name="stream">Its residual stream.</param>
     /// <param name="scopeOf">The module that a value is made in, or null.</param>
     /// <param name="nameOf">A scope's name as a module.</param>
-    /// <param name="blocks">Whether plain sums are blocks' outputs too, since the dialect does not name these.</param>
+    /// <param name="isUnnamed">Whether a block, by its scope, has no output yet.</param>
     public static void AddStream(
-        SiteBuilder builder, AuthoredGraph graph, ImmutableArray<StreamSum> stream, Func<string, string?> scopeOf, Func<string, string> nameOf, bool blocks)
+        SiteBuilder builder, AuthoredGraph graph, ImmutableArray<StreamSum> stream, Func<string, string?> scopeOf, Func<string, string> nameOf, Func<string, bool> isUnnamed)
     {
         foreach (var (block, sums) in ByBlock(graph, stream, scopeOf))
         {
@@ -47,7 +47,7 @@ internal static class LanguageSites
             {
                 var isNorm = SkipNorm.Is(sum.Node.Node);
                 var hook = !isNorm ? Hook.After : sum.Value is null ? Hook.Absent : Hook.Unfuse;
-                if (i == sums.Count - 1 && (blocks || isNorm))
+                if (i == sums.Count - 1 && isUnnamed(block))
                     builder.Add(name, sum.Node.Node, sum.Output, $"structure: the last sum of the block on the residual stream{In(sum)}", Confidence.Certain, hook: hook);
                 else if (i < sums.Count - 1)
                     builder.Add($"{name}.residual_mid", sum.Node.Node, sum.Output, $"structure: the block's first sum on the residual stream{In(sum)}", Confidence.Certain, hook: hook);

@@ -11,14 +11,18 @@ namespace OnnxSteer;
 /// <param name="Fingerprint">Its digests, as it is.</param>
 /// <param name="Signature">What inputs and outputs are for, or null for no language model.</param>
 /// <param name="Patches">The maps in it, oldest first.</param>
+/// <param name="Notes">What the table does not hold, or holds in an unusual way, and why: a sentence each.</param>
 public sealed record ModelDescription(
-    SiteTable Table, string Precision, long Parameters, Fingerprint Fingerprint, DecoderSignature? Signature, IReadOnlyList<PatchRecord> Patches)
+    SiteTable Table, string Precision, long Parameters, Fingerprint Fingerprint, DecoderSignature? Signature, IReadOnlyList<PatchRecord> Patches, ImmutableArray<string> Notes)
 {
+    /// <summary>How many sites there are of each kind, in execution order of the first.</summary>
+    public IEnumerable<(string Kind, int Count)> Kinds => Table.Sites.GroupBy(site => SiteNotes.KindOf(site.Name)).Select(group => (group.Key, group.Count()));
+
     /// <summary>Describes a model.</summary>
     public static ModelDescription Of(Model model)
     {
         var table = SiteTable.Of(model);
-        return new ModelDescription(table, PrecisionOf(model), ParametersOf(model), Fingerprints.Of(model, table), DecoderSignature.TryOf(model), PatchRecord.All(model));
+        return new ModelDescription(table, PrecisionOf(model), ParametersOf(model), Fingerprints.Of(model, table), DecoderSignature.TryOf(model), PatchRecord.All(model), SiteNotes.Of(model, table));
     }
 
     // Quantized weights are told by the operators that read them, others by the type that most weights have.

@@ -14,18 +14,21 @@ internal static class ModuleSites
         var stream = ResidualStream.Of(graph);
         var blocks = LanguageSites.ByBlock(graph, stream, scopes.ScopeOf).ToDictionary(entry => entry.Block, entry => entry.Sums);
         var parents = outputs.Select(output => output.Scope.Split('/')[0]).Where((root, i) => outputs[i].Scope.Length > root.Length).ToHashSet();
+        var named = new HashSet<string>();
         foreach (var output in outputs)
         {
             // The module around all others gives out what its last one does.
             if (parents.Contains(output.Scope))
                 continue;
+            // A block gives out the last sum on the stream; one inside a fused norm, or out of reach, is found there.
             var isBlock = blocks.TryGetValue(output.Scope, out var sums);
-            if (isBlock && (SkipNorm.Is(sums![^1].Node.Node) || (sums[^1].Value is { } sum && sum != output.Value && Projections.Of(graph, output.Value) is not null)))
+            if (isBlock && (SkipNorm.Is(sums![^1].Node.Node) || (sums[^1].Value != output.Value && Projections.Of(graph, output.Value) is not null)))
                 continue;
-            builder.Add(NameOf(output.Scope), output.Node.Node, output.Output, $"name: the last value of module path '{output.Scope}' that is read outside it",
-                isBlock && graph.Source(output.Value) != graph.Source(sums![^1].Value!) ? Confidence.Likely : Confidence.Certain);
+            var agrees = !isBlock || graph.Source(output.Value) == graph.Source(sums![^1].Value!);
+            if (builder.Add(NameOf(output.Scope), output.Node.Node, output.Output, $"name: the last value of module path '{output.Scope}' that is read outside it", agrees ? Confidence.Certain : Confidence.Likely))
+                named.Add(output.Scope);
         }
-        LanguageSites.AddStream(builder, graph, stream, scopes.ScopeOf, NameOf, blocks: false);
+        LanguageSites.AddStream(builder, graph, stream, scopes.ScopeOf, NameOf, block => !named.Contains(block));
         LanguageSites.AddHeads(builder, graph, scopes.ScopeOf, NameOf);
         AddDropout(builder, graph, outputs, stream, NameOf);
         return builder.Build(LanguageSites.BasePrefix(blocks.Keys.Select(NameOf)), value => LanguageSites.MissingBias(graph, value));

@@ -10,16 +10,18 @@ internal sealed class SiteBuilder(Graph graph, FactTable facts)
     private readonly Dictionary<ValuePlace, Found> _found = [];
 
     /// <summary>Adds a module's output. Of several modules with the same value the one with the longest path gives the name.</summary>
-    public void Add(string module, Node node, int output, string evidence, Confidence confidence, AxisRange? range = null, Hook hook = Hook.After)
+    /// <returns>Whether it can be steered: type and channels are known.</returns>
+    public bool Add(string module, Node node, int output, string evidence, Confidence confidence, AxisRange? range = null, Hook hook = Hook.After)
     {
         if (hook == Hook.After && SkipNorm.Is(node) && output == SkipNorm.SumOutput(node))
             hook = Hook.Unfuse;
         if (PlaceOf(node, output, range, null, hook) is not var (place, known, size))
-            return;
+            return false;
         if (_found.TryGetValue(place.At, out var found))
             found.Names.Add(module);
         else
             _found.Add(place.At, new Found([place], [module], evidence, confidence, known, size));
+        return true;
     }
 
     /// <summary>Adds a module whose output is several values side by side.</summary>

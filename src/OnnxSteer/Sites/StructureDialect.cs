@@ -28,7 +28,7 @@ internal static partial class StructureDialect
         return reader.Builder.Build("model.", value => LanguageSites.MissingBias(graph, value));
     }
 
-    [GeneratedRegex(@"^(?<module>(?<block>(?:[A-Za-z_]\w*\.)*?\d+)\.[\w.]+?)(?:\.MatMul|\.Add|\.layernorm)?\.(?:weight|bias|qweight)\w*$", RegexOptions.ExplicitCapture)]
+    [GeneratedRegex(@"^(?<module>((?<block>(?:[A-Za-z_]\w*\.)*?\d+)\.)?[A-Za-z_][\w.]*?)(?:\.MatMul|\.Add|\.layernorm)?\.(?:weight|bias|qweight)\w*$", RegexOptions.ExplicitCapture)]
     private static partial Regex ParameterName();
 
     private sealed class StreamReader(AuthoredGraph graph, ImmutableArray<StreamSum> stream)
@@ -54,7 +54,7 @@ internal static partial class StructureDialect
 
         private void Block(int number, ImmutableArray<StreamSum> sums, List<Branch> branches)
         {
-            var parameters = branches.SelectMany(branch => branch.Nodes).SelectMany(node => node.Inputs).Select(input => ParameterName().Match(input)).FirstOrDefault(match => match.Success);
+            var parameters = branches.SelectMany(branch => branch.Nodes).SelectMany(node => node.Inputs).Select(input => ParameterName().Match(input)).FirstOrDefault(match => match.Groups["block"].Success);
             var path = parameters?.Groups["block"].Value ?? $"model.layers.{number}";
             const string how = "structure: a sum on the residual stream";
             Sum(sums[^1], path, how);
@@ -101,17 +101,21 @@ internal static partial class StructureDialect
             var up = product?.Inputs.Select(input => Projections.Of(graph, input)).FirstOrDefault(node => node is not null && inputs.Contains(node));
             foreach (var node in up is null ? [] : inputs)
                 Project(node == up ? $"{path}.mlp.up_proj" : $"{path}.mlp.gate_proj", node);
+            if (up is not null && product!.Inputs.FirstOrDefault(input => Projections.Of(graph, input) != up) is { } activated)
+                Value($"{path}.mlp.act_fn", activated, "structure: what the gate's activation gives");
         }
 
         // Weights and values meet in the last product, queries and keys in the one before the softmax.
         private List<AuthoredNode> Ordered(AuthoredNode output, List<AuthoredNode> inputs)
         {
-            var core = Back(Projections.Data(graph, output), node => node.OpType is "GroupQueryAttention" or "MultiHeadAttention" or "Attention" or "MatMul" && node.Inputs.Count(graph.IsContent) > 1);
+            var core = Back(Projections.Data(graph, output), node => node.OpType is "GroupQueryAttention" or "MultiHeadAttention" or "Attention" || IsProduct(node));
             string?[] values = [core?.Input(0), core?.Input(1), core?.Input(2)];
-            if (core?.OpType == "MatMul" && Back(core.Inputs[0], node => node.OpType == "MatMul" && node.Inputs.Count(graph.IsContent) > 1) is { } scores)
+            if (core is not null && IsProduct(core) && Back(core.Inputs[0], IsProduct) is { } scores)
                 values = [scores.Inputs[0], scores.Inputs[1], core.Inputs[1]];
             var found = values.Select(value => value is null ? null : Back(value, inputs.Contains)).OfType<AuthoredNode>().Distinct().ToList();
             return found.Count == 3 ? found : [];
+
+            bool IsProduct(AuthoredNode node) => node.OpType is "MatMul" or "FusedMatMul" && node.Inputs.Count(graph.IsContent) > 1;
         }
 
         private void Embedding()
@@ -168,8 +172,9 @@ internal static partial class StructureDialect
                 : graph.Consumers(value).ToList() is [{ OpType: "Add" or "Mul" or "Reshape" or "Cast" or "QuantizeLinear" or "DequantizeLinear" } only] && stream.All(sum => sum.Node != only) ? only.Outputs[0] : null;
         }
 
-        private static string NameOf(AuthoredNode node, string name) =>
-            node.Inputs.Skip(1).Append(node.Inputs[0]).Select(input => ParameterName().Match(input)).FirstOrDefault(match => match.Success) is { } match ? match.Groups["module"].Value : name;
+        // A table may be shared with the head, and bear its name.
+        private static string NameOf(AuthoredNode node, string name) => node.OpType is "Gather" or "GatherBlockQuantized" ? name
+            : node.Inputs.Skip(1).Append(node.Inputs[0]).Select(input => ParameterName().Match(input)).FirstOrDefault(match => match.Success) is { } match ? match.Groups["module"].Value : name;
 
         // The nearest node before a value that fits.
         private AuthoredNode? Back(string value, Func<AuthoredNode, bool> fits, bool inclusive = false)

@@ -11,7 +11,7 @@ namespace OnnxSteer;
 /// </summary>
 internal static partial class TorchScriptDialect
 {
-    public static Dialect Instance { get; } = new("torchscript", Recognise, model => LanguageSites.OfGraphs(model, graph => ModuleSites.Of(graph, ModuleScopes.Of(graph))));
+    public static Dialect Instance { get; } = new("torchscript", Recognise, model => LanguageSites.OfGraphs(model, graph => ModuleSites.Of(graph, ModuleScopes.Of(graph)))) { ScopeOf = ModuleScopes.PathOf };
 
     private static string? Recognise(Model model)
     {
