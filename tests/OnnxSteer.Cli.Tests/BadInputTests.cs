@@ -23,6 +23,13 @@ public sealed class BadInputTests
         Refused(folder, "no such file", "inspect", folder["absent"]);
     }
 
+    [SharedFact]
+    public void A_folder_of_several_models_names_them()
+    {
+        using var folder = new TemporaryFolder();
+        Refused(folder, Path.Combine("shapes32", "unet"), "inspect", Folders.InShared("models", "diffusion", "shapes32"));
+    }
+
     [Fact]
     public void External_data_missing_out_of_bounds_or_outside_the_folder()
     {

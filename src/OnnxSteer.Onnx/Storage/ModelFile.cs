@@ -29,10 +29,17 @@ public static class ModelFile
         return files.Count switch
         {
             1 => files[0],
+            0 when Components(path) is { Count: > 0 } components => throw new OnnxException(
+                $"{path}: the folder holds no .onnx file itself, but {(File.Exists(Path.Combine(path, "model_index.json")) ? "a pipeline of " : "")}{components.Count} models in folders. Name one of them: {string.Join(", ", components.Take(20).Select(component => Path.Combine(path, component)))}."),
             0 => throw new OnnxException($"{path}: the folder holds no .onnx file."),
             _ => throw new OnnxException($"{path}: the folder holds {files.Count} models and none is the usual one ({string.Join(", ", UsualNames)}): {string.Join(", ", files.Take(20).Select(Path.GetFileName))}. Name the file."),
         };
     }
+
+    // The folders of a pipeline's models, that which is steered first.
+    private static List<string> Components(string path) =>
+        [.. Directory.GetDirectories(path).Where(folder => Directory.GetFiles(folder, "*.onnx").Length > 0).Select(folder => Path.GetFileName(folder))
+            .OrderBy(name => name is "unet" or "transformer" ? 0 : 1).ThenBy(name => name, StringComparer.Ordinal)];
 
     // Null where there is no such file, or it names no single decoder.
     private static string? NamedByGenai(string folder)

@@ -172,7 +172,8 @@ internal sealed class AuthoredGraph
     {
         var content = Graph.Outer is null
             ? Graph.Inputs.Select(input => input.Name)
-                .Where(name => !name.Contains("mask", StringComparison.Ordinal) && !name.Contains("position", StringComparison.Ordinal) && !name.StartsWith("past", StringComparison.Ordinal)).ToHashSet()
+                .Where(name => !name.Contains("mask", StringComparison.Ordinal) && !name.Contains("position", StringComparison.Ordinal) && !name.StartsWith("past", StringComparison.Ordinal)
+                    && name is not ("img_ids" or "txt_ids")).ToHashSet()
             : Graph.FreeNames.Where(name => Outer!.IsContent(name)).ToHashSet();
         Spread(Nodes);
         // Tables of positions are looked up without the content, and added to it.

@@ -17,7 +17,14 @@ internal static partial class DiffusersDialect
     {
         // Language models have blocks too, but no lists of such names.
         var told = model.Graph.Nodes.Count(node => ListName().IsMatch(node.Name) || node.Outputs.Any(ListName().IsMatch) || node.Metadata.Any(entry => ListName().IsMatch(entry.Value)));
-        return told > 0 ? $"{told} of {model.Graph.Nodes.Length} nodes tell paths of diffusers' modules ({By(model)}); producer '{model.Producer}'" : null;
+        return told > 0 ? $"{told} of {model.Graph.Nodes.Length} nodes tell paths of diffusers' modules ({By(model)}); producer '{model.Producer}'{Fused(model)}" : null;
+    }
+
+    // Such a norm's own output is nowhere: what the node gives out is the activation's, and a site of that.
+    private static string Fused(Model model)
+    {
+        var fused = model.Graph.Nodes.Count(node => node.OpType is "GroupNorm" or "SkipGroupNorm" && node.Attribute("activation")?.Int == 1);
+        return fused == 0 ? "" : $"; {fused} group norms compute their SiLU inside and have no output of their own, so they are no sites; 'nonlinearity' and 'conv_act' are what they give out";
     }
 
     private static string By(Model model) =>
@@ -35,6 +42,8 @@ internal static partial class DiffusersDialect
             foreach (var (element, export, evidence) in ElementsOf(exports, module))
             {
                 var by = $"name: {evidence} of module path '{module}'" + (export.Hook == Hook.After ? "" : $"; structure: the sum inside the fused skip norm '{export.Node.Node.Label}'");
+                if (export.Value is { } value && exports.CopiesOf(value).ToList() is { Count: > 0 } copies)
+                    by += $"; copied in another layout or type to {string.Join(", ", copies.Select(copy => $"'{copy}'"))}";
                 builder.Add(name + element, export.Node.Node, export.Output, by, Confidence.Certain, hook: export.Hook);
             }
         }

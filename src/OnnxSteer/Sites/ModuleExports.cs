@@ -57,6 +57,9 @@ internal sealed partial class ModuleExports
     /// <summary>The module a value is made in, or null.</summary>
     public string? ScopeOf(string value) => Origin(value) is { } node ? _scopes.GetValueOrDefault((node, node.Outputs.IndexOf(Original(value)))) : null;
 
+    /// <summary>The values that copy a value in another type or layout.</summary>
+    public IEnumerable<string> CopiesOf(string value) => Source.Consumers(value).Where(IsCopy).Select(copy => copy.Outputs[0]);
+
     /// <summary>The node that makes a value, or of a copy that which it is a copy of; null for what no node makes.</summary>
     public AuthoredNode? Origin(string value) => Source.Producer(Original(value));
 

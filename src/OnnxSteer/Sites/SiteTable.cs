@@ -89,7 +89,7 @@ public sealed class SiteTable
         if (name.StartsWith(ValuePrefix, StringComparison.Ordinal))
             return OfValue(name);
         return _byName.TryGetValue(name, out var site) ? site.Called(name)
-            : throw Missing($"{_model.Source.Name} has no site '{name}' (dialect: {Dialect}, {Sites.Length} sites).", name);
+            : throw Missing($"{_model.Source.Name} has no site '{name}' (dialect: {Dialect}, {Sites.Length} sites; {Evidence}).", name);
     }
 
     private OnnxException Missing(string what, string name)

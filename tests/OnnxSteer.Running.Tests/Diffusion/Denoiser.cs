@@ -44,6 +44,9 @@ internal sealed class Denoiser
 
     public JsonElement SitesJson { get; }
 
+    /// <summary>Whether the weights are float16.</summary>
+    public bool IsHalf => Table.Sites.Any(site => site.DataType == DataType.Float16);
+
     /// <summary>As its README states.</summary>
     public double Tolerance { get; }
 
@@ -72,9 +75,12 @@ internal sealed class Denoiser
     /// <summary>One run with default optimizations on one thread.</summary>
     public Dictionary<string, Values> Run(Model model, IEnumerable<string> outputs, IReadOnlyDictionary<string, float[]>? dials = null)
     {
-        using var session = Sessions.Open(ContribLowering.Lower(model), Runner.OneThread);
+        using var session = Open(model);
         return Run(session, Inputs, outputs, dials);
     }
+
+    /// <summary>A session on one thread.</summary>
+    public static Session Open(Model model) => Sessions.Open(ContribLowering.Lower(model), Runner.OneThread);
 
     public static Dictionary<string, Values> Run(
         Session session, IReadOnlyDictionary<string, (Array Data, long[] Shape)> inputs, IEnumerable<string> outputs, IReadOnlyDictionary<string, float[]>? dials = null)

@@ -77,6 +77,13 @@ public sealed class GoldenSiteTests
         }
     }
 
+    [SharedFact]
+    public void A_norm_that_holds_its_activation_is_no_site_and_that_is_said()
+    {
+        var error = Assert.Throws<OnnxException>(() => Denoiser.Of("tiny/sd15-unet-optimized").Table.Find("down_blocks.0.resnets.0.norm1"));
+        Assert.Contains("compute their SiLU inside", error.Message, StringComparison.Ordinal);
+    }
+
     private static string? CopiedFrom(Model model, string value)
     {
         while (model.Graph.Producer(value) is { OpType: "Transpose" or "Cast" } copy)
