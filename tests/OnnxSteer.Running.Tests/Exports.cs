@@ -4,6 +4,7 @@ using OnnxSteer.Fixtures;
 using OnnxSteer.Onnx.Patching;
 using OnnxSteer.Onnx.Protobuf;
 using OnnxSteer.Onnx.Storage;
+using OnnxSteer.Ort;
 
 namespace OnnxSteer.Running.Tests;
 
@@ -55,9 +56,9 @@ internal static class Exports
 
     /// <summary>One call on rows of token ids; the outputs as float32.</summary>
     public static Dictionary<string, float[]> Run(
-        Model model, IReadOnlyList<ImmutableArray<int>> rows, IReadOnlyList<string> outputs, IReadOnlyDictionary<string, float[]>? dials = null)
+        Model model, IReadOnlyList<ImmutableArray<int>> rows, IReadOnlyList<string> outputs, IReadOnlyDictionary<string, float[]>? dials = null, SessionOptions? options = null)
     {
-        using var runner = new Runner(model);
+        using var runner = new Runner(model, options);
         return runner.Run(rows, outputs, dials);
     }
 
@@ -71,10 +72,10 @@ internal static class Exports
 
     /// <summary>The model with sites' values among its outputs, and the values of a run, cut to each site's channels.</summary>
     public static Dictionary<string, float[]> Activations(
-        Model model, IEnumerable<Site> sites, IReadOnlyList<ImmutableArray<int>> rows, IReadOnlyDictionary<string, float[]>? dials = null)
+        Model model, IEnumerable<Site> sites, IReadOnlyList<ImmutableArray<int>> rows, IReadOnlyDictionary<string, float[]>? dials = null, SessionOptions? options = null)
     {
         var (patch, taps) = SiteTaps.Whole(model, sites);
-        return Values(taps, Run(model.Apply(patch), rows, OutputsOf(taps), dials), rows.Count * rows.Max(row => row.Length));
+        return Values(taps, Run(model.Apply(patch), rows, OutputsOf(taps), dials, options), rows.Count * rows.Max(row => row.Length));
     }
 
     public static IReadOnlyList<string> OutputsOf(IEnumerable<SiteTap> taps) => [.. taps.SelectMany(tap => tap.Parts).Select(part => part.Output).Distinct()];

@@ -26,8 +26,8 @@ public sealed class OptimizedTests
     {
         using var folder = new TemporaryFolder();
         var file = folder["model.onnx"];
-        foreach (var data in Directory.EnumerateFiles(Exports.FolderOf(export), "*.data"))
-            File.Copy(data, folder[Path.GetFileName(data)]);
+        foreach (var other in Directory.EnumerateFiles(Exports.FolderOf(export)).Where(name => !name.EndsWith(".onnx", StringComparison.Ordinal)))
+            File.Copy(other, folder[Path.GetFileName(other)]);
         using (Session.Open(Exports.Open(export).Path!, new SessionOptions { OptimizedModelPath = file, OptimizationLevel = level }))
         {
         }
@@ -41,6 +41,10 @@ public sealed class OptimizedTests
         var values = Exports.Activations(model, sites, Exports.Rows(golden, "input_ids"));
         var wrong = sites.Where(site => !site.Name.EndsWith("_norm", StringComparison.Ordinal))
             .Select(site => (site.Name, Worst: Exports.WorstRow(golden.ReadSingles($"act/{site.Name}"), values[site.Name], site.Channels))).Where(entry => entry.Worst > 1e-4).Select(entry => $"{entry.Name}: {entry.Worst}").ToList();
-        Assert.True(wrong.Count + missing.Count == 0, $"{table.Dialect}; before bias {sites.Count(site => site.Places[0].Hook == Hook.BeforeBias)}; missing {missing.Count}: {string.Join(' ', missing)}; wrong {wrong.Count}: {string.Join("; ", wrong.Take(9))}");
+        Assert.True(wrong.Count == 0, string.Join('\n', wrong));
+        // What is fused away: an activation with the product before it, a scale with the head, and names of embeddings that only metadata held.
+        var gone = table.Dialect == "structure" ? @"(\.wte|\.wpe|\.drop|\.act)$" : model.Graph.Nodes.Any(node => node.OpType == "FusedGemm") ? @"\.fc1$" : "^lm_head$";
+        Assert.All(missing, name => Assert.Matches(gone, name));
+        Assert.True(missing.Count <= 6, string.Join(' ', missing));
     }
 }
