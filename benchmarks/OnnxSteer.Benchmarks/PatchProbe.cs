@@ -36,9 +36,9 @@ internal static class PatchProbe
 
         T Step<T>(string name, Func<T> work)
         {
-            var begin = Stopwatch.GetTimestamp();
+            var (begin, cpu) = (Stopwatch.GetTimestamp(), Environment.CpuUsage.TotalTime);
             var result = work();
-            Console.WriteLine($"{name} {Stopwatch.GetElapsedTime(begin).TotalMilliseconds:0} ms, {peak / 1024} MB so far, allocated {GC.GetTotalAllocatedBytes() >> 20} MB");
+            Console.WriteLine($"{name} {Stopwatch.GetElapsedTime(begin).TotalMilliseconds:0} ms ({(Environment.CpuUsage.TotalTime - cpu).TotalMilliseconds:0} of processor), {peak / 1024} MB so far, allocated {GC.GetTotalAllocatedBytes() >> 20} MB");
             return result;
         }
     }

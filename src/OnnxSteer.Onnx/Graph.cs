@@ -53,8 +53,8 @@ public sealed class Graph
     {
         (Model, Path, Outer) = (model, path, outer);
         _producers = new(IndexProducers);
-        _initializers = new(() => FirstByName(Initializers, tensor => tensor.Name));
-        _infos = new(() => FirstByName(Inputs.Concat(Outputs).Concat(ValueInfos), info => info.Name));
+        _initializers = new(() => FirstByName(Initializers.Length, Initializers, tensor => tensor.Name));
+        _infos = new(() => FirstByName(ValueInfos.Length, Inputs.Concat(Outputs).Concat(ValueInfos), info => info.Name));
         _consumers = new(IndexConsumers);
         _others = new(() => [.. Inputs.Select(input => input.Name), .. SparseInitializers]);
         _freeNames = new(CollectFreeNames);
@@ -190,9 +190,9 @@ public sealed class Graph
         return names;
     }
 
-    private static Dictionary<string, T> FirstByName<T>(IEnumerable<T> items, Func<T, string> name)
+    private static Dictionary<string, T> FirstByName<T>(int count, IEnumerable<T> items, Func<T, string> name)
     {
-        var found = new Dictionary<string, T>();
+        var found = new Dictionary<string, T>(count);
         foreach (var item in items)
             found.TryAdd(name(item), item);
         return found;

@@ -153,7 +153,7 @@ public sealed class Model
             .Concat(graph.Nodes.SelectMany(node => node.Attributes).SelectMany(attribute => attribute.Tensors)));
 
     /// <summary>Whether a data file is read by a tensor, or needed for undoing a patch.</summary>
-    internal bool Needs(string file) => Tensors.Any(tensor => tensor.External?.Location == file) || PatchRecord.FilesOf(this).Contains(file);
+    internal bool Needs(string file) => ExternalTensors.Any(tensor => tensor.External!.Location == file) || PatchRecord.FilesOf(this).Contains(file);
 
     /// <summary>The small message of a field.</summary>
     internal T Message<T>(MessageParser<T> parser, WireField field) where T : IMessage<T>

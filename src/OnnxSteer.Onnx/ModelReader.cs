@@ -85,7 +85,7 @@ internal sealed class ModelReader(Model model, NamePool names)
                 switch (field)
                 {
                     case { Number: 1, Type: WireType.Length }:
-                        AddNode(graph, nodes, new Frame(frame, field), ref bodies, depth);
+                        AddNode(graph, nodes, frame, field, ref bodies, depth);
                         break;
                     case { Number: 2, Type: WireType.Length }:
                         graph.Name = _cursor.Name(field);
@@ -119,7 +119,7 @@ internal sealed class ModelReader(Model model, NamePool names)
     private Graph ReadFunction(WireField function)
     {
         string name = "", domain = "", overload = "";
-        var (nodeFrames, defaults) = (new List<Frame>(), new List<Frame>());
+        var (nodeFields, defaults) = (new List<WireField>(), new List<WireField>());
         var (inputs, outputs, infos) = (new List<ValueInfo>(), new List<ValueInfo>(), new List<ValueInfo>());
         var opsets = new List<OpsetImport>();
         var frame = new Frame(null, function);
@@ -137,7 +137,7 @@ internal sealed class ModelReader(Model model, NamePool names)
                     outputs.Add(new ValueInfo(null, field, _cursor.Name(field)));
                     break;
                 case { Number: 7, Type: WireType.Length }:
-                    nodeFrames.Add(new Frame(frame, field));
+                    nodeFields.Add(field);
                     break;
                 case { Number: 9, Type: WireType.Length }:
                     opsets.Add(Import(field));
@@ -146,7 +146,7 @@ internal sealed class ModelReader(Model model, NamePool names)
                     domain = _cursor.Name(field);
                     break;
                 case { Number: 11, Type: WireType.Length }:
-                    defaults.Add(new Frame(frame, field));
+                    defaults.Add(field);
                     break;
                 case { Number: 12, Type: WireType.Length }:
                     infos.Add(ReadInfo(field));
@@ -159,23 +159,23 @@ internal sealed class ModelReader(Model model, NamePool names)
         var graph = new Graph(model, path, null) { IsFunction = true, Name = name, Frames = [frame], Inputs = [.. inputs], Outputs = [.. outputs], ValueInfos = [.. infos] };
         graph.FunctionOpsets = [.. opsets];
         _graphs.Add(graph);
-        graph.OtherTensors = [.. defaults.SelectMany(field => ReadAttribute(graph, "default", 0, field, 0).Tensors)];
+        graph.OtherTensors = [.. defaults.SelectMany(field => ReadAttribute(graph, null, field, 0, 0).Tensors)];
         var (nodes, bodies) = (new List<Node>(), 0);
-        foreach (var node in nodeFrames)
-            AddNode(graph, nodes, node, ref bodies, 0);
+        foreach (var node in nodeFields)
+            AddNode(graph, nodes, frame, node, ref bodies, 0);
         graph.Nodes = [.. nodes];
         return graph;
     }
 
-    private void AddNode(Graph graph, List<Node> nodes, Frame frame, ref int bodies, int depth)
+    private void AddNode(Graph graph, List<Node> nodes, Frame around, WireField where, ref int bodies, int depth)
     {
-        var node = new Node(graph, frame, nodes.Count);
+        var node = new Node(graph, around, where, nodes.Count);
         nodes.Add(node);
         _inputs.Clear();
         _outputs.Clear();
         _attributes.Clear();
-        _cursor.Enter(frame.Field.Body);
-        while (_cursor.Next(frame.Field.End, out var field))
+        _cursor.Enter(where.Body);
+        while (_cursor.Next(where.End, out var field))
         {
             if (field.Type != WireType.Length)
                 continue;
@@ -211,21 +211,23 @@ internal sealed class ModelReader(Model model, NamePool names)
         if (_attributes.Count > 0)
         {
             var attributes = _attributes.ToArray();
-            var number = bodies;
-            node.Attributes = ImmutableCollectionsMarshal.AsImmutableArray(Array.ConvertAll(attributes, field => ReadAttribute(graph, node.Name, number, new Frame(frame, field), depth)));
+            var read = new NodeAttribute[attributes.Length];
+            for (var i = 0; i < read.Length; i++)
+                read[i] = ReadAttribute(graph, node, attributes[i], bodies, depth);
+            node.Attributes = ImmutableCollectionsMarshal.AsImmutableArray(read);
             bodies += node.Attributes.Any(attribute => !attribute.Graphs.IsEmpty) ? 1 : 0;
         }
-        _cursor.Enter(frame.Field.End);
+        _cursor.Enter(where.End);
     }
 
-    private NodeAttribute ReadAttribute(Graph graph, string node, int bodies, Frame frame, int depth)
+    private NodeAttribute ReadAttribute(Graph graph, Node? node, WireField where, int bodies, int depth)
     {
         var name = "";
         var (number, integer) = (0f, 0L);
-        var (tensorPieces, sparsePieces, graphPieces) = (ImmutableArray<WireField>.Empty, ImmutableArray<WireField>.Empty, ImmutableArray<Frame>.Empty);
-        var (tensorList, sparseList, graphList) = (ImmutableArray<WireField>.Empty, ImmutableArray<WireField>.Empty, ImmutableArray<Frame>.Empty);
-        _cursor.Enter(frame.Field.Body);
-        while (_cursor.Next(frame.Field.End, out var field))
+        var (tensorPieces, sparsePieces, graphPieces) = (ImmutableArray<WireField>.Empty, ImmutableArray<WireField>.Empty, ImmutableArray<WireField>.Empty);
+        var (tensorList, sparseList, graphList) = (ImmutableArray<WireField>.Empty, ImmutableArray<WireField>.Empty, ImmutableArray<WireField>.Empty);
+        _cursor.Enter(where.Body);
+        while (_cursor.Next(where.End, out var field))
             switch (field)
             {
                 case { Number: 1, Type: WireType.Length }:
@@ -241,13 +243,13 @@ internal sealed class ModelReader(Model model, NamePool names)
                     tensorPieces = tensorPieces.Add(field);
                     break;
                 case { Number: 6, Type: WireType.Length }:
-                    graphPieces = graphPieces.Add(new Frame(frame, field));
+                    graphPieces = graphPieces.Add(field);
                     break;
                 case { Number: 10, Type: WireType.Length }:
                     tensorList = tensorList.Add(field);
                     break;
                 case { Number: 11, Type: WireType.Length }:
-                    graphList = graphList.Add(new Frame(frame, field));
+                    graphList = graphList.Add(field);
                     break;
                 case { Number: 22, Type: WireType.Length }:
                     sparsePieces = sparsePieces.Add(field);
@@ -256,22 +258,23 @@ internal sealed class ModelReader(Model model, NamePool names)
                     sparseList = sparseList.Add(field);
                     break;
             }
-        var attribute = new NodeAttribute(model, frame.Field, name, tensorPieces.IsEmpty ? null : ReadTensor(tensorPieces)) { Int = integer, Float = number };
+        var attribute = new NodeAttribute(model, where, name, tensorPieces.IsEmpty ? null : ReadTensor(tensorPieces)) { Int = integer, Float = number };
         if (!tensorList.IsEmpty || !sparsePieces.IsEmpty || !sparseList.IsEmpty)
             attribute.OtherTensors = [.. tensorList.Select(field => ReadTensor([field])), .. ReadSparse(sparsePieces), .. sparseList.SelectMany(field => ReadSparse([field]))];
         if (!graphPieces.IsEmpty || !graphList.IsEmpty)
-            attribute.Graphs = ReadBodies(graph, $"{node}:{name}", $"{node}#{bodies}:{name}", graphPieces, graphList, depth + 1);
+            attribute.Graphs = ReadBodies(graph, new Frame(node?.Frame ?? graph.Frames[0], where), $"{node?.Name ?? "default"}:{name}", $"{node?.Name ?? "default"}#{bodies}:{name}", graphPieces, graphList, depth + 1);
         return attribute;
     }
 
     // A body is named after its node. One without a name, or with that of another, is told apart by how many nodes with
     // bodies come before it, which a patch does not change.
-    private ImmutableArray<Graph> ReadBodies(Graph graph, string name, string numbered, ImmutableArray<Frame> pieces, ImmutableArray<Frame> list, int depth)
+    private ImmutableArray<Graph> ReadBodies(
+        Graph graph, Frame attribute, string name, string numbered, ImmutableArray<WireField> pieces, ImmutableArray<WireField> list, int depth)
     {
-        var bodies = list.Select((frame, i) => (Frames: ImmutableArray.Create(frame), Place: $"[{i}]"));
+        var bodies = list.Select((field, i) => (Fields: ImmutableArray.Create(field), Place: $"[{i}]"));
         if (!pieces.IsEmpty)
             bodies = bodies.Prepend((pieces, ""));
-        return [.. bodies.Select(body => ReadGraph(PathOf(body.Place), graph, body.Frames, depth))];
+        return [.. bodies.Select(body => ReadGraph(PathOf(body.Place), graph, [.. body.Fields.Select(field => new Frame(attribute, field))], depth))];
 
         string PathOf(string place) =>
             name[0] != ':' && $"{graph.Path}/{name}{place}" is var path && !_paths.Contains(path) ? NewPath(path) : NewPath($"{graph.Path}/{numbered}{place}");

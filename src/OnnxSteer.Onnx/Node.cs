@@ -6,9 +6,11 @@ namespace OnnxSteer.Onnx;
 /// <summary>A node (NodeProto) of a graph or function body.</summary>
 public sealed class Node
 {
+    private readonly Frame? _around;
+    private readonly WireField _field;
     private ImmutableArray<string> _captures;
 
-    internal Node(Graph graph, Frame frame, int index) => (Graph, Frame, Index) = (graph, frame, index);
+    internal Node(Graph graph, Frame around, WireField field, int index) => (Graph, _around, _field, Index) = (graph, around, field, index);
 
     /// <summary>The graph it stands in.</summary>
     public Graph Graph { get; }
@@ -56,7 +58,8 @@ public sealed class Node
         }
     }
 
-    internal Frame Frame { get; }
+    // Made when asked for: of hundreds of thousands of nodes a patch touches a few.
+    internal Frame Frame => new(_around, _field);
 
     /// <summary>The attribute of that name, or null.</summary>
     public NodeAttribute? Attribute(string name)

@@ -25,7 +25,8 @@ public static class BareRun
             FillIn(model, session, feeds);
             using var results = session.Run(feeds, null, null, cancel);
             var tensors = model.Graph.Outputs.Select(output => ToTensor(output.Name, results[output.Name], null))
-                .Concat(taps.SelectMany(tap => tap.Parts.Select(part => ToTensor(tap.Site.Name, results[part.Output], part.Place.At.Range)))).ToList();
+                .Concat(taps.SelectMany(tap => tap.Parts.Select(part =>
+                    ToTensor(tap.Parts.Length == 1 ? tap.Site.Name : $"{tap.Site.Name}[{part.Place.ModuleRange}]", results[part.Output], part.Place.At.Range)))).ToList();
             SafetensorsWriter.Write(outputs, tensors);
             return [.. tensors.Select(tensor => (tensor.Name, tensor.Shape))];
         }
@@ -63,7 +64,12 @@ public static class BareRun
         {
             if (signature.Cache.FirstOrDefault(tensor => tensor.Past == input.Name) is { } cache
                 && (cache.Heads ?? config.KeyValueHeads) is { } heads && (cache.HeadSize ?? config.HeadSize) is { } size)
-                feeds[input.Name] = OrtValue.Allocate(input.ElementType, rows, heads, 0, size);
+            {
+                feeds[input.Name] = OrtValue.Allocate(input.ElementType, rows, heads, signature.UseCacheBranch is null ? 0 : 1, size);
+                feeds[input.Name].Bytes().Clear();
+            }
+            else if (input.Name == signature.UseCacheBranch)
+                feeds[input.Name] = OrtValue.FromMemory<bool>([false], 1);
             else if (input.ElementType == ElementType.Int64 && (input.Name == signature.AttentionMask || input.Name == signature.PositionIds))
                 feeds[input.Name] = OrtValue.FromMemory(
                     Enumerable.Range(0, (int)(rows * columns)).Select(i => input.Name == signature.AttentionMask ? 1 : i % columns).ToArray(), rows, columns);

@@ -1,4 +1,3 @@
-using System.Collections;
 using Google.Protobuf;
 using OnnxSteer.Fixtures;
 using OnnxSteer.Onnx.Patching;
@@ -40,7 +39,7 @@ public sealed class ModelFolderTests : IDisposable
     {
         var model = Open();
         var patched = model.Apply(PatchTests.Titled(GraphPatch.Empty, "p"));
-        patched.SaveTo(_folder["new", "target"], new SaveOptions { Extra = new Dictionary<string, byte[]?> { ["onnxsteer.json"] = [7], ["tokenizer.json"] = [8] } });
+        patched.SaveTo(_folder["new", "target"], new SaveOptions { Extra = new Dictionary<string, Func<byte[]>?> { ["onnxsteer.json"] = () => [7], ["tokenizer.json"] = () => [8] } });
         Assert.Equal([".hidden", "deep/more.bin", "deep/nested/note.txt", "empty.txt", "model.onnx", "onnxsteer.json", "tokenizer.json", "weights.bin"], FilesIn("new", "target"));
         Assert.Equal(patched.Source.ToArray(), File.ReadAllBytes(_folder["new", "target", "model.onnx"]));
         Assert.Equal([4, 5, 6], File.ReadAllBytes(_folder["new", "target", "deep", "more.bin"]));
@@ -88,7 +87,7 @@ public sealed class ModelFolderTests : IDisposable
         Directory.Delete(_folder["linked"], recursive: true);
         AssertSourceUntouched();
         // What replaces a data file does not write through a link to it.
-        Open().SaveTo(_folder["linked"], new SaveOptions { Link = true, Extra = new Dictionary<string, byte[]?> { ["weights.bin"] = [9, 9, 9] } });
+        Open().SaveTo(_folder["linked"], new SaveOptions { Link = true, Extra = new Dictionary<string, Func<byte[]>?> { ["weights.bin"] = () => [9, 9, 9] } });
         Assert.Equal([9, 9, 9], File.ReadAllBytes(_folder["linked", "weights.bin"]));
         Assert.Equal([1, 2, 3], File.ReadAllBytes(_folder["source", "weights.bin"]));
     }
@@ -144,8 +143,13 @@ public sealed class ModelFolderTests : IDisposable
         Write(["target", "old", "file.txt"], [1]);
         Refused("--force", _folder["target"]);
         Assert.Equal(["old/file.txt"], FilesIn("target"));
+        Refused("holds other things than a model", _folder["target"], force: true);
+        Assert.Equal(["old/file.txt"], FilesIn("target"));
+        Write(["target", "old.onnx"], [1]);
         Open().SaveTo(_folder["target"], new SaveOptions { Force = true });
         Assert.DoesNotContain("old/file.txt", FilesIn("target"));
+        Directory.CreateDirectory(_folder["empty"]);
+        Open().SaveTo(_folder["empty"], new SaveOptions { Force = true });
         Assert.Contains("model.onnx", FilesIn("target"));
         Write(["file"], [1]);
         Refused("is a file", _folder["file"], force: true);
@@ -171,19 +175,19 @@ public sealed class ModelFolderTests : IDisposable
     public void A_failure_leaves_everything_as_it_was(bool isThere)
     {
         if (isThere)
-            Write(["new", "target", "old.txt"], [1]);
+            Write(["new", "target", "old.onnx"], [1]);
         var before = isThere ? Snapshot.Of(_folder["new"]) : null;
         var source = new CancellationTokenSource();
         var model = Open();
         var target = _folder["new", "target"];
         // While the extra files are written most of the folder is there already.
-        Assert.Throws<OperationCanceledException>(() => model.SaveTo(target, new SaveOptions { Force = true, Extra = new Interrupted(source.Cancel) }, source.Token));
+        Assert.Throws<OperationCanceledException>(() => model.SaveTo(target, new SaveOptions { Force = true, Extra = Interrupted(source.Cancel) }, source.Token));
         Assert.Throws<OperationCanceledException>(() => model.SaveTo(target, new SaveOptions { Force = true }, new CancellationToken(canceled: true)));
-        var full = Assert.Throws<OnnxException>(() => model.SaveTo(target, new SaveOptions { Force = true, Extra = new Interrupted(() => throw new IOException("No space left on device.")) }));
+        var full = Assert.Throws<OnnxException>(() => model.SaveTo(target, new SaveOptions { Force = true, Extra = Interrupted(() => throw new IOException("No space left on device.")) }));
         Assert.Contains("No space left", full.Message, StringComparison.Ordinal);
-        Assert.Throws<InvalidOperationException>(() => model.SaveTo(target, new SaveOptions { Force = true, Extra = new Interrupted(() => throw new InvalidOperationException()) }));
-        Assert.Contains("cannot be written", Assert.Throws<OnnxException>(() => model.SaveTo(target, new SaveOptions { Force = true, Extra = new Dictionary<string, byte[]?> { ["model.onnx"] = [1] } })).Message, StringComparison.Ordinal);
-        Assert.Contains("must lie in its folder", Assert.Throws<OnnxException>(() => model.SaveTo(target, new SaveOptions { Force = true, Extra = new Dictionary<string, byte[]?> { ["../up.json"] = [1] } })).Message, StringComparison.Ordinal);
+        Assert.Throws<InvalidOperationException>(() => model.SaveTo(target, new SaveOptions { Force = true, Extra = Interrupted(() => throw new InvalidOperationException()) }));
+        Assert.Contains("cannot be written", Assert.Throws<OnnxException>(() => model.SaveTo(target, new SaveOptions { Force = true, Extra = new Dictionary<string, Func<byte[]>?> { ["model.onnx"] = () => [1] } })).Message, StringComparison.Ordinal);
+        Assert.Contains("must lie in its folder", Assert.Throws<OnnxException>(() => model.SaveTo(target, new SaveOptions { Force = true, Extra = new Dictionary<string, Func<byte[]>?> { ["../up.json"] = () => [1] } })).Message, StringComparison.Ordinal);
         File.Delete(_folder["source", "weights.bin"]);
         Assert.Throws<OnnxException>(() => model.SaveTo(target, new SaveOptions { Force = true }));
         if (isThere)
@@ -246,31 +250,7 @@ public sealed class ModelFolderTests : IDisposable
         return new ModelProto { IrVersion = 9, Graph = graph }.ToByteArray();
     }
 
-    /// <summary>Extra files in the midst of which something happens.</summary>
-    private sealed class Interrupted(Action action) : IReadOnlyDictionary<string, byte[]?>
-    {
-        public byte[]? this[string key] => [1];
-
-        public IEnumerable<string> Keys => ["extra.json"];
-
-        public IEnumerable<byte[]?> Values => [[1]];
-
-        public int Count => 1;
-
-        public bool ContainsKey(string key) => key == "extra.json";
-
-        public bool TryGetValue(string key, out byte[]? value)
-        {
-            value = [1];
-            return ContainsKey(key);
-        }
-
-        public IEnumerator<KeyValuePair<string, byte[]?>> GetEnumerator()
-        {
-            yield return KeyValuePair.Create<string, byte[]?>("extra.json", [1]);
-            action();
-        }
-
-        IEnumerator IEnumerable.GetEnumerator() => GetEnumerator();
-    }
+    // Extra files in the midst of which something happens.
+    private static Dictionary<string, Func<byte[]>?> Interrupted(Action action) =>
+        new() { ["extra.json"] = () => [1], ["more.json"] = () => { action(); return [2]; } };
 }

@@ -1,6 +1,8 @@
 using System.Collections.Immutable;
 using System.Text.Json;
 using OnnxSteer.Fixtures;
+using OnnxSteer.Onnx.Patching;
+using OnnxSteer.Onnx.Protobuf;
 using OnnxSteer.Onnx.Storage;
 
 namespace OnnxSteer.Running.Tests;
@@ -25,9 +27,23 @@ internal static class Exports
 
     public static Model Open(string export) => ModelFile.Open(FolderOf(export));
 
-    public static SafetensorsFile Golden(string export) => SafetensorsFile.Open(Path.Combine(Path.GetDirectoryName(FolderOf(export))!, "golden.safetensors"));
+    public static SafetensorsFile Golden(string export) => SafetensorsFile.Open(Path.Combine(FolderOf(export), SitesJson(export).GetProperty("golden").GetString()!));
 
-    public static SafetensorsFile Steered(string export) => SafetensorsFile.Open(Path.Combine(Path.GetDirectoryName(FolderOf(export))!, "steer.safetensors"));
+    public static SafetensorsFile Steered(string export) => SafetensorsFile.Open(Path.Combine(FolderOf(export), SitesJson(export).GetProperty("steer").GetString()!));
+
+    /// <summary>How far a row may be from the golden one, relative to its largest magnitude; null where the golden is that of weights before quantization.</summary>
+    public static double? ToleranceOf(string export) =>
+        SitesJson(export).GetProperty("tolerance") is { ValueKind: JsonValueKind.Number } tolerance ? tolerance.GetDouble() : null;
+
+    /// <summary>The model as its golden was computed: with activations that are not rounded to 8 bits, where the golden is that of the quantized weights.</summary>
+    public static Model Exact(string export)
+    {
+        var model = Open(export);
+        if (ToleranceOf(export) is null)
+            return model;
+        return model.Apply(GraphPatch.Empty.With(model.Graph.Nodes.Where(node => node.Attribute("accuracy_level") is { Int: > 0 }).Select(node =>
+            new SetAttribute("exact", Graph.MainPath, node.Outputs[0], new AttributeProto { Name = "accuracy_level", Type = AttributeProto.Types.AttributeType.Int, I = 0 }))));
+    }
 
     public static JsonElement SitesJson(string export) =>
         JsonDocument.Parse(File.ReadAllBytes(Path.Combine(FolderOf(export), "sites.json"))).RootElement;
@@ -58,9 +74,18 @@ internal static class Exports
         Model model, IEnumerable<Site> sites, IReadOnlyList<ImmutableArray<int>> rows, IReadOnlyDictionary<string, float[]>? dials = null)
     {
         var (patch, taps) = SiteTaps.Whole(model, sites);
-        var values = Run(model.Apply(patch), rows, [.. taps.SelectMany(tap => tap.Parts).Select(part => part.Output).Distinct()], dials);
-        return taps.ToDictionary(tap => tap.Site.Name, tap => Cut(values[tap.Parts[0].Output], tap.Parts[0].Place.At.Range, rows.Count * rows.Max(row => row.Length)));
+        return Values(taps, Run(model.Apply(patch), rows, OutputsOf(taps), dials), rows.Count * rows.Max(row => row.Length));
     }
+
+    public static IReadOnlyList<string> OutputsOf(IEnumerable<SiteTap> taps) => [.. taps.SelectMany(tap => tap.Parts).Select(part => part.Output).Distinct()];
+
+    /// <summary>Each site's channels, of the values of a run over so many tokens.</summary>
+    public static Dictionary<string, float[]> Values(IEnumerable<SiteTap> taps, IReadOnlyDictionary<string, float[]> values, int tokens) => taps.ToDictionary(tap => tap.Site.Name, tap =>
+    {
+        var parts = tap.Parts.OrderBy(part => part.Place.ModuleRange?.Start ?? 0).Select(part => Cut(values[part.Output], part.Place.At.Range, tokens)).ToList();
+        return parts.Count == 1 ? parts[0]
+            : [.. Enumerable.Range(0, tokens).SelectMany(token => parts.SelectMany(part => part[(token * (part.Length / tokens))..((token + 1) * (part.Length / tokens))]))];
+    });
 
     public static float[] Cut(float[] values, AxisRange? range, int rows)
     {
@@ -87,6 +112,15 @@ internal static class Exports
             worst = Math.Max(worst, largest == 0 ? difference : difference / largest);
         }
         return worst;
+    }
+
+    public static double Cosine(ReadOnlySpan<float> a, ReadOnlySpan<float> b)
+    {
+        Assert.Equal(a.Length, b.Length);
+        double product = 0, first = 0, second = 0;
+        for (var i = 0; i < a.Length; i++)
+            (product, first, second) = (product + (double)a[i] * b[i], first + (double)a[i] * a[i], second + (double)b[i] * b[i]);
+        return product / Math.Sqrt(first * second);
     }
 
     public static double Worst(ReadOnlySpan<float> expected, ReadOnlySpan<float> actual)

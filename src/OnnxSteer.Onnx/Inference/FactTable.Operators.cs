@@ -8,8 +8,6 @@ public sealed partial class FactTable
     // Weights pass through a transpose and a dequantization, seldom more.
     private const int MaxWeightSteps = 8;
 
-    private const int MaxSizeSteps = 8;
-
     private ValueFacts Infer(Node node, int output) => node.Domain is not ("" or "ai.onnx" or "com.microsoft") ? ValueFacts.Unknown : node.OpType switch
     {
         "Constant" => Constant(node),
@@ -68,13 +66,15 @@ public sealed partial class FactTable
         : ValueFacts.Unknown;
 
     // The integers that an input is known to hold.
-    private IReadOnlyList<long>? Integers(Node node, int input)
+    private IReadOnlyList<long>? Integers(Node node, int input) => node.Input(input) is { } name ? Integers(name) : null;
+
+    private IReadOnlyList<long>? Integers(string name)
     {
-        if (node.Input(input) is not { } name)
-            return null;
         if (_graph.Constant(name) is { DataType: DataType.Int64, ElementCount: < 1000 } tensor)
             return tensor.ToInt64s();
-        return _graph.Producer(name) is { OpType: "Constant" } constant && constant.Attribute("value_ints") is { } ints ? ints.Ints : null;
+        return _graph.Producer(name) is not { OpType: "Constant" } constant ? null
+            : constant.Attribute("value_ints") is { } list ? list.Ints
+            : constant.Attribute("value_int") is { } one ? [one.Int] : null;
     }
 
     // How many elements a list of sizes has, which is the rank of what is made by it.
@@ -171,35 +171,9 @@ public sealed partial class FactTable
     private ValueFacts ReshapeBySizes(Node node)
     {
         var type = Input(node, 0).DataType;
-        if (Integers(node, 1) is { } sizes)
-            return new(type, sizes.Count, sizes is [.., > 0 and var size] ? size : null);
-        var shape = node.Input(1) is { } name ? _graph.Producer(name) : null;
-        if (shape is { OpType: "Shape", Attributes.IsEmpty: true })
+        if (node.Input(1) is { } name && _graph.Producer(name) is { OpType: "Shape", Attributes.IsEmpty: true } shape)
             return Input(shape, 0) with { DataType = type };
-        return new(type, Elements(node, 1), shape is { OpType: "Concat" } && Size(shape.Input(shape.Inputs.Length - 1)) is > 0 and var last ? last : null);
-    }
-
-    // A single number that is constant, or the last size of some other value and what is reckoned from it.
-    private long? Size(string? name, int steps = 0)
-    {
-        if (name is null || steps > MaxSizeSteps)
-            return null;
-        if (_graph.Constant(name) is { DataType: DataType.Int64, ElementCount: 1 } tensor)
-            return tensor.ToInt64s()[0];
-        if (_graph.Producer(name) is not { } node)
-            return null;
-        long? Of(int input) => Size(node.Input(input), steps + 1);
-        return node.OpType switch
-        {
-            "Unsqueeze" or "Squeeze" or "Cast" or "Identity" => Of(0),
-            "Gather" when node.Input(0) is { } sizes && _graph.Producer(sizes) is { OpType: "Shape", Attributes.IsEmpty: true } shape =>
-                Of(1) is { } axis && IsLast(axis, Input(shape, 0).Rank) ? Input(shape, 0).LastDim : null,
-            "Add" => Of(0) + Of(1),
-            "Sub" => Of(0) - Of(1),
-            "Mul" => Of(0) * Of(1),
-            "Div" => Of(1) is > 0 and var divisor ? Of(0) / divisor : null,
-            _ => null,
-        };
+        return Sizes(node.Input(1)) is { Length: > 0 } sizes ? new(type, sizes.Length, LastOf(node, sizes)) : new(type, Elements(node, 1), null);
     }
 
     private ValueFacts Transpose(Node node)

@@ -10,6 +10,7 @@ public sealed partial class FactTable
     private readonly FactTable? _outer;
     private readonly Lock _lock;
     private readonly Dictionary<string, ValueFacts> _facts = [];
+    private readonly bool[] _isMet;
 
     // While a node's outputs are inferred, all that it needs is known already, save in a circle; then nothing is said.
     private bool _isInferring;
@@ -18,6 +19,7 @@ public sealed partial class FactTable
     {
         (_graph, _outer) = (graph, graph.Outer?.Facts);
         _lock = _outer?._lock ?? new Lock();
+        _isMet = new bool[graph.Nodes.Length];
     }
 
     /// <summary>The facts of a graph's values; of captured ones, those of the graph around it.</summary>
@@ -37,7 +39,7 @@ public sealed partial class FactTable
                     if (_isInferring)
                         return Stated(value);
                     InferUpTo(node);
-                    return _facts[value];
+                    return _facts.GetValueOrDefault(value);
                 }
                 if (_graph.Initializer(value) is { } tensor)
                     return Of(tensor);
@@ -50,12 +52,12 @@ public sealed partial class FactTable
     private void InferUpTo(Node last)
     {
         var path = new Stack<(Node Node, bool IsReady)>([(last, false)]);
-        var met = new HashSet<Node>();
         while (path.TryPop(out var step))
             if (step.IsReady)
                 Infer(step.Node);
-            else if (met.Add(step.Node))
+            else if (!_isMet[step.Node.Index])
             {
+                _isMet[step.Node.Index] = true;
                 path.Push((step.Node, true));
                 foreach (var name in step.Node.Needs)
                     if (!_facts.ContainsKey(name) && _graph.Producer(name) is { } before)
@@ -65,6 +67,7 @@ public sealed partial class FactTable
 
     private void Infer(Node node)
     {
+        var wasInferring = _isInferring;
         _isInferring = true;
         try
         {
@@ -73,12 +76,14 @@ public sealed partial class FactTable
                 if (node.Output(i) is not { } value)
                     continue;
                 var facts = Infer(node, i);
-                _facts[value] = facts is { DataType: not DataType.Undefined, Rank: not null, LastDim: not null } ? facts : facts.Or(Stated(value));
+                if (!(facts is { DataType: not DataType.Undefined, Rank: not null, LastDim: not null }))
+                    facts = facts.Or(Stated(value));
+                _facts[value] = facts is { LastDim: null } ? facts with { LastDim = LastRead(value, facts) } : facts;
             }
         }
         finally
         {
-            _isInferring = false;
+            _isInferring = wasInferring;
         }
     }
 

@@ -22,7 +22,12 @@ public abstract record Anchor
     /// <summary>Directly before the node that makes a value.</summary>
     public static Anchor Before(string value) => new Ahead(value);
 
+    /// <summary>Behind all nodes.</summary>
+    public static Anchor End { get; } = new AtEnd();
+
     internal sealed record AtStart : Anchor;
+
+    internal sealed record AtEnd : Anchor;
 
     internal sealed record Behind(string Value) : Anchor;
 
@@ -51,11 +56,14 @@ public sealed record AddInput(string Label, ValueInfoProto Info) : Edit(Label)
     public override string ToString() => $"{Label}: add input {Info.Name}";
 }
 
-/// <summary>Adds an output to the main graph.</summary>
+/// <summary>Adds an output to the main graph, or to the body of a control flow node, which then gets one more output itself.</summary>
 public sealed record AddOutput(string Label, ValueInfoProto Info) : Edit(Label)
 {
+    /// <summary>Path of the graph.</summary>
+    public string Graph { get; init; } = Onnx.Graph.MainPath;
+
     /// <inheritdoc/>
-    public override string ToString() => $"{Label}: add output {Info.Name}";
+    public override string ToString() => $"{Label}: add output {Info.Name}{(Graph == Onnx.Graph.MainPath ? "" : $" to {Graph}")}";
 }
 
 /// <summary>Gives the value that a node makes another name; whoever reads the old name reads what now bears it.</summary>
@@ -87,6 +95,13 @@ public sealed record RewriteInitializer(string Label, string Graph, string Name,
 {
     /// <inheritdoc/>
     public override string ToString() => $"{Label}: rewrite initializer {Name} of {Graph}";
+}
+
+/// <summary>Gives the node that makes <paramref name="Value"/> an attribute, in place of the one of that name if there is one.</summary>
+public sealed record SetAttribute(string Label, string Graph, string Value, AttributeProto Attribute) : Edit(Label)
+{
+    /// <inheritdoc/>
+    public override string ToString() => $"{Label}: attribute {Attribute.Name} of the node that makes {Value} in {Graph}";
 }
 
 /// <summary>What <see cref="Remove"/> takes away.</summary>

@@ -10,7 +10,7 @@ namespace OnnxSteer.Onnx.Patching;
 /// <summary>Turns edits into splices of the model's bytes.</summary>
 internal sealed class PatchWriter
 {
-    private const int NodeInput = 1, NodeOutput = 2;
+    private const int NodeInput = 1, NodeOutput = 2, NodeAttribute = 5;
     private const int GraphNode = 1, GraphInitializer = 5, GraphInput = 11, GraphOutput = 12, FunctionNode = 7;
     private const int ModelIrVersion = 1, ModelMetadata = 14;
     private const int MaxOutputs = 1000;
@@ -20,9 +20,11 @@ internal sealed class PatchWriter
 
     private readonly Model _model;
     private readonly SpliceSet _splices = new();
+    private readonly WireCursor _cursor;
     private readonly PatchData _data;
 
-    private PatchWriter(Model model) => (_model, _data) = (model, new PatchData(model, PatchRecord.NextNumber(model)));
+    private PatchWriter(Model model) =>
+        (_model, _data, _cursor) = (model, new PatchData(model, PatchRecord.NextNumber(model)), new WireCursor(model.Source));
 
     /// <summary>The patched bytes, what is to be recorded behind them, and the data file that goes with them, if there is anything in it.</summary>
     public static (ByteSource Source, PendingRecord? Record, PatchData? Data) Apply(Model model, GraphPatch patch)
@@ -53,7 +55,7 @@ internal sealed class PatchWriter
                 Append(_model.Graph, GraphInput, add.Info);
                 break;
             case AddOutput add:
-                Append(_model.Graph, GraphOutput, add.Info);
+                Append(_model.GraphAt(add.Graph), GraphOutput, add.Info);
                 break;
             case RewriteInitializer rewrite:
                 Rewrite(rewrite);
@@ -64,6 +66,9 @@ internal sealed class PatchWriter
                 break;
             case ReplaceInput replace:
                 SetInput(Producer(replace.Graph, replace.Value), replace.Input, replace.NewName);
+                break;
+            case SetAttribute set:
+                SetAttributeOf(Producer(set.Graph, set.Value), set.Attribute);
                 break;
             case EnableOutput:
                 // All of one node at once, see Apply.
@@ -91,13 +96,14 @@ internal sealed class PatchWriter
             Anchor.Behind behind => Producer(add.Graph, behind.Value).Frame,
             Anchor.Ahead ahead => Producer(add.Graph, ahead.Value).Frame,
             _ when graph.Nodes.IsEmpty => null,
+            Anchor.AtEnd => graph.Nodes[^1].Frame,
             _ => graph.Nodes[0].Frame,
         };
         var bytes = Field(graph.IsFunction ? FunctionNode : GraphNode, add.Node.ToByteArray());
         if (node is null)
             _splices.Add(graph.Frames[^1], graph.Frames[^1].Field.End, 0, bytes);
-        else if (add.Anchor is Anchor.Behind)
-            _splices.Add(node.Parent, node.Field.End, 0, bytes);
+        else if (add.Anchor is Anchor.Behind or Anchor.AtEnd)
+            _splices.Add(node.Parent, node.Field.End, 0, bytes, rank: add.Anchor is Anchor.AtEnd ? 2 : 0);
         else
             // What goes before a node goes behind all that belongs to the node before it, which it may read.
             _splices.Add(node.Parent, node.Field.Start, 0, bytes, rank: add.Anchor is Anchor.Ahead ? 1 : 0);
@@ -177,17 +183,32 @@ internal sealed class PatchWriter
             _splices.Add(node.Frame, node.Frame.Field.End, 0, Field(NodeInput, Encoding.UTF8.GetBytes(i == index ? name : "")));
     }
 
-    private void ReplaceText(Node node, int number, int index, string text)
+    private void SetAttributeOf(Node node, AttributeProto attribute)
     {
-        var cursor = new WireCursor(_model.Source);
-        cursor.Enter(node.Frame.Field.Body);
-        while (cursor.Next(node.Frame.Field.End, out var field))
+        var bytes = Field(NodeAttribute, attribute.ToByteArray());
+        if (node.Attribute(attribute.Name) is not { } old)
+            _splices.Add(node.Frame, node.Frame.Field.End, 0, bytes);
+        else if (!Replace(node, NodeAttribute, node.Attributes.IndexOf(old), bytes))
+            throw new InvalidOperationException($"{node} has an attribute '{old.Name}' that its message does not hold.");
+    }
+
+    private bool Replace(Node node, int number, int index, byte[] bytes)
+    {
+        var frame = node.Frame;
+        _cursor.Enter(frame.Field.Body);
+        while (_cursor.Next(frame.Field.End, out var field))
             if (field.Is(number, WireType.Length) && index-- == 0)
             {
-                _splices.Add(node.Frame, field.Start, field.End - field.Start, Field(number, Encoding.UTF8.GetBytes(text)));
-                return;
+                _splices.Add(frame, field.Start, field.End - field.Start, bytes);
+                return true;
             }
-        throw new OnnxException($"{_model.Source.Name}: {node} has {node.Inputs.Length} inputs and {node.Outputs.Length} outputs; the one that a patch wants to rename is not among them.");
+        return false;
+    }
+
+    private void ReplaceText(Node node, int number, int index, string text)
+    {
+        if (!Replace(node, number, index, Field(number, Encoding.UTF8.GetBytes(text))))
+            throw new OnnxException($"{_model.Source.Name}: {node} has {node.Inputs.Length} inputs and {node.Outputs.Length} outputs; the one that a patch wants to rename is not among them.");
     }
 
     // Nothing that a patch makes may bear the name of something else in reach, around it or inside.
@@ -204,7 +225,7 @@ internal sealed class PatchWriter
                     throw new OnnxException($"{_model.Source.Name}: a patch would make a second value '{name}' in graph '{path}' or in one around it or inside ({edit.Label}).");
             }
         CheckDeclarations(Part.Input, _model.Graph.Inputs, patch.Edits.OfType<AddInput>().Select(add => add.Info.Name));
-        CheckDeclarations(Part.Output, _model.Graph.Outputs, patch.Edits.OfType<AddOutput>().Select(add => add.Info.Name));
+        CheckDeclarations(Part.Output, _model.Graph.Outputs, patch.Edits.OfType<AddOutput>().Where(add => add.Graph == Graph.MainPath).Select(add => add.Info.Name));
 
         void CheckDeclarations(Part part, ImmutableArray<ValueInfo> there, IEnumerable<string> added)
         {

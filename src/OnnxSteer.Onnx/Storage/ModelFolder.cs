@@ -1,4 +1,5 @@
 using OnnxSteer.Onnx.Patching;
+using OnnxSteer.Onnx.Wire;
 
 namespace OnnxSteer.Onnx.Storage;
 
@@ -14,8 +15,11 @@ public sealed record SaveOptions
     /// </summary>
     public bool Link { get; init; }
 
-    /// <summary>Files to write besides, by name, in place of those of the source folder; null leaves such a file out.</summary>
-    public IReadOnlyDictionary<string, byte[]?> Extra { get; init; } = new Dictionary<string, byte[]?>();
+    /// <summary>
+    /// Files to write besides, by name, in place of those of the source folder; null leaves such a file out. They are made
+    /// last: what tells of a patch waits for the digest, which is taken while the model is copied.
+    /// </summary>
+    public IReadOnlyDictionary<string, Func<byte[]>?> Extra { get; init; } = new Dictionary<string, Func<byte[]>?>();
 }
 
 /// <summary>Writes a model with its data and companions as a folder that is complete or absent.</summary>
@@ -66,18 +70,39 @@ public static class ModelFolder
         var extra = options.Extra.Keys.Select(name => Path.GetFullPath(Path.Combine(source, name))).ToHashSet(PathComparer);
         if (extra.FirstOrDefault(file => !IsInside(file, source)) is { } stray)
             throw new OnnxException($"{stray}: a file to write besides the model must lie in its folder.");
-        foreach (var file in Companions(source).Where(file => !data.Contains(file) && !extra.Contains(file)))
-            Copy(file, InStaging(file), link: false, cancel);
-        foreach (var file in data.Where(file => !extra.Contains(file)))
-            Copy(file, InStaging(file), options.Link, cancel);
-        foreach (var (name, bytes) in options.Extra.Where(file => file.Value is not null))
-            Create(Path.Combine(staging, name), stream => stream.Write(bytes));
-        foreach (var (name, content) in model.NewFiles)
-            if (model.Needs(name))
-                Create(Path.Combine(staging, name), stream => content.CopyTo(stream, cancel));
-        Create(Path.Combine(staging, Path.GetFileName(model.Source.Name)), stream => model.Source.CopyTo(stream, cancel));
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancel);
+        var completing = Task.Run(() => model.Complete(stop.Token), CancellationToken.None);
+        using var files = new DurableFiles();
+        try
+        {
+            foreach (var file in Companions(source).Where(file => !data.Contains(file) && !extra.Contains(file)))
+                Copy(file, link: false);
+            files.Write(Path.Combine(staging, Path.GetFileName(model.Source.Name)), model.Source, cancel);
+            foreach (var file in data.Where(file => !extra.Contains(file)))
+                Copy(file, options.Link);
+            foreach (var (name, content) in model.NewFiles)
+                if (model.Needs(name))
+                    files.Write(Path.Combine(staging, name), content, cancel);
+            foreach (var (name, make) in options.Extra)
+                if (make is not null)
+                    files.Write(Path.Combine(staging, name), ByteSource.From(make()), cancel);
+            files.Complete();
+        }
+        finally
+        {
+            stop.Cancel();
+            ((IAsyncResult)completing).AsyncWaitHandle.WaitOne();
+        }
 
-        string InStaging(string file) => Path.Combine(staging, Path.GetRelativePath(source, file));
+        void Copy(string from, bool link)
+        {
+            cancel.ThrowIfCancellationRequested();
+            var to = Path.Combine(staging, Path.GetRelativePath(source, from));
+            Directory.CreateDirectory(Path.GetDirectoryName(to)!);
+            var real = RealFile.PathOf(from);
+            if (!link || !Clone.TryLink(real, to))
+                files.Copy(real, to, cancel);
+        }
     }
 
     private static void CheckTarget(string source, string target, bool force)
@@ -93,6 +118,12 @@ public static class ModelFolder
             throw new OnnxException($"{target}: this is a file; a folder to write was expected.");
         if (Directory.Exists(target) && !force)
             throw new OnnxException($"{target}: the folder exists. Name a new one, or use --force to replace it.");
+        // A link gives way, and what it leads to stays.
+        if (Directory.Exists(target) && new DirectoryInfo(target).LinkTarget is null && Directory.EnumerateFileSystemEntries(target).Any() && !Directory.EnumerateFiles(target).Any(IsOurs))
+            throw new OnnxException($"{target}: the folder holds other things than a model, so it is not replaced. Name a new one, or empty it.");
+
+        // What --force may replace: a folder that an earlier call or an exporter wrote.
+        static bool IsOurs(string file) => IsModelFile(file) || Path.GetFileName(file) == "onnxsteer.json";
     }
 
     private static IEnumerable<string> Companions(string source)
@@ -122,34 +153,6 @@ public static class ModelFolder
         var name = Path.GetFileName(file);
         return name.EndsWith(".onnx", StringComparison.OrdinalIgnoreCase) || name.EndsWith(".ort", StringComparison.OrdinalIgnoreCase)
             || PatchData.IsName(name) || name.Contains(".onnx.data", StringComparison.OrdinalIgnoreCase) || name.Contains(".onnx_data", StringComparison.OrdinalIgnoreCase);
-    }
-
-    private static void Copy(string from, string to, bool link, CancellationToken cancel)
-    {
-        cancel.ThrowIfCancellationRequested();
-        if (RealFile.LengthOf(from) == 0)
-        {
-            // What has no bytes may be a pipe, and reading that may wait forever.
-            Create(to, _ => { });
-            return;
-        }
-        Directory.CreateDirectory(Path.GetDirectoryName(to)!);
-        var real = RealFile.PathOf(from);
-        if (link && HardLink.TryCreate(real, to))
-            return;
-        // On Linux and macOS this clones the blocks where the file system can. It also copies the protection against writing.
-        File.Copy(real, to);
-        File.SetAttributes(to, File.GetAttributes(to) & ~FileAttributes.ReadOnly);
-        using var handle = File.OpenHandle(to, FileMode.Open, FileAccess.Write);
-        RandomAccess.FlushToDisk(handle);
-    }
-
-    private static void Create(string path, Action<Stream> write)
-    {
-        Directory.CreateDirectory(Path.GetDirectoryName(path)!);
-        using var stream = new FileStream(path, FileMode.CreateNew, FileAccess.Write, FileShare.None, 1 << 16);
-        write(stream);
-        stream.Flush(flushToDisk: true);
     }
 
     private static void Publish(string staging, string target)

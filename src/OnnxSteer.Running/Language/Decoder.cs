@@ -1,4 +1,5 @@
 using OnnxSteer.Onnx;
+using OnnxSteer.Onnx.Patching;
 using OnnxSteer.Ort;
 
 namespace OnnxSteer.Running;
@@ -27,11 +28,12 @@ public sealed class Decoder : IDisposable
     public static Decoder Open(Model model, DecoderSignature signature, SessionOptions? options = null)
     {
         var config = DecoderConfig.Of(model);
-        var session = Sessions.Open(model, options);
+        // A copy in memory: the file stays as it is.
+        var session = Sessions.Open(CacheAnnotations.Wrong(model, signature) is { Length: > 0 } wrong ? model.Apply(GraphPatch.Empty.With(wrong)) : model, options);
         try
         {
             var known = signature.Cache.Select(tensor => tensor.Past)
-                .Concat(new[] { signature.InputIds, signature.AttentionMask, signature.PositionIds }.OfType<string>()).ToHashSet();
+                .Concat(new[] { signature.InputIds, signature.AttentionMask, signature.PositionIds, signature.UseCacheBranch }.OfType<string>()).ToHashSet();
             if (session.Inputs.FirstOrDefault(input => !known.Contains(input.Name)) is { } unknown)
                 throw new OnnxException($"{model.Source.Name}: the input '{unknown}' is none that this runtime knows how to feed (token ids, mask, positions, cache).");
             return new Decoder(session, signature, config);

@@ -70,6 +70,11 @@ public sealed class DecoderState : IDisposable
         Feed(decoder.Signature.InputIds, () => batch.Ids, batch.Columns);
         Feed(decoder.Signature.AttentionMask, () => Mask(batch), columns + batch.Columns);
         Feed(decoder.Signature.PositionIds, () => Positions(batch), batch.Columns);
+        if (decoder.Signature.UseCacheBranch is { } branch && Input(branch) is { } use)
+        {
+            names.Add(branch);
+            values.Add(owned.Add(Integers(use, [columns > 0 ? 1 : 0], [1])));
+        }
         foreach (var (name, value) in past.Concat(dials))
         {
             names.Add(name);
@@ -157,7 +162,10 @@ public sealed class DecoderState : IDisposable
         var (heads, size) = (tensor.Heads ?? decoder.Config.KeyValueHeads, tensor.HeadSize ?? decoder.Config.HeadSize);
         if (heads is null || size is null)
             throw new OnnxException($"The cache input '{tensor.Past}' has shape [{string.Join(", ", input.Dimensions)}]; neither the graph nor a genai_config.json or config.json beside it says how many heads it has, or how large they are.");
-        return OrtValue.Allocate(input.ElementType, rows, heads.Value, 0, size.Value);
+        // A merged decoder checks that there is a past, but does not read it at first.
+        var empty = OrtValue.Allocate(input.ElementType, rows, heads.Value, decoder.Signature.UseCacheBranch is null ? 0 : 1, size.Value);
+        empty.Bytes().Clear();
+        return empty;
     }
 
     // Rows and columns of a cache [rows, heads, columns, size].

@@ -36,13 +36,18 @@ public sealed record CacheTensor(string Past, string Present, DataType DataType,
 /// first column: right. Without a cache right is exact for any model. With a cache that grows column by column, every row
 /// must end at the last column: left.
 /// </param>
+/// <param name="UseCacheBranch">
+/// The switch of a merged decoder, bool <c>[1]</c>: whether there is a past. Without one the graph still wants a past of some
+/// length, which it does not read. Null where there is no switch.
+/// </param>
 public sealed partial record DecoderSignature(
     string InputIds,
     string? AttentionMask,
     string? PositionIds,
     string? Logits,
     ImmutableArray<CacheTensor> Cache,
-    PaddingSide Padding)
+    PaddingSide Padding,
+    string? UseCacheBranch = null)
 {
     /// <summary>Reads the signature off a model's main graph.</summary>
     /// <exception cref="OnnxException">No token ids among the inputs, or inputs of unknown use.</exception>
@@ -69,7 +74,7 @@ public sealed partial record DecoderSignature(
         }
         var usesLengths = model.Graphs.Any(graph => graph.Nodes.Any(node => node.Is("GroupQueryAttention")));
         return new DecoderSignature("input_ids", Named("attention_mask"), Named("position_ids"), outputs.Find(name => name == "logits"),
-            cache.ToImmutable(), usesLengths || cache.Count == 0 ? PaddingSide.Right : PaddingSide.Left);
+            cache.ToImmutable(), usesLengths || cache.Count == 0 ? PaddingSide.Right : PaddingSide.Left, Named("use_cache_branch"));
 
         string? Named(string name) => inputs.Any(input => input.Name == name) ? name : null;
     }

@@ -12,5 +12,6 @@ internal sealed record Dialect(string Name, Func<Model, string?> Recognise, Func
 /// <summary>The dialects there are; the first that recognises a model reads it.</summary>
 internal static class Dialects
 {
-    public static ImmutableArray<Dialect> All { get; } = [GenaiDialect.Instance, DynamoDialect.Instance, TorchScriptDialect.Instance];
+    public static ImmutableArray<Dialect> All { get; } =
+        [DiffusersDialect.Instance, GenaiDialect.Instance, DynamoDialect.Instance, TorchScriptDialect.Instance, StructureDialect.Instance];
 }

@@ -22,7 +22,7 @@ internal static partial class DynamoDialect
     }
 
     // Paths are given whole, each below the one before; the last entry is the node itself.
-    private static string? ScopeOf(Node node)
+    public static string? ScopeOf(Node node)
     {
         var paths = MetadataOf(node, Scopes) is { } scopes
             ? ListItem().Matches(scopes).Select(match => match.Groups["item"].Value).ToList()

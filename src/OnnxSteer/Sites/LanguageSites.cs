@@ -67,17 +67,17 @@ internal static class LanguageSites
     {
         foreach (var heads in AttentionHeads.Of(graph))
             if (Scope(graph, heads.Projection.Outputs[0], scopeOf) is { } scope && scope.LastIndexOf('/') is > 0 and var end)
-                AddHeads(builder, graph, heads, nameOf(scope[..end]));
+                AddHeads(builder, graph, heads, nameOf(scope[..end]), Confidence.Certain);
     }
 
-    public static void AddHeads(SiteBuilder builder, AuthoredGraph graph, AttentionHeads heads, string attention)
+    public static void AddHeads(SiteBuilder builder, AuthoredGraph graph, AttentionHeads heads, string attention, Confidence confidence)
     {
         var producer = graph.Producer(heads.Value)!;
         for (var head = 0; head < heads.Heads; head++)
         {
             var range = new AxisRange(head * heads.HeadSize, (head + 1) * heads.HeadSize);
             builder.Add($"{attention}.heads.{head}", producer.Node, producer.Outputs.IndexOf(heads.Value),
-                $"structure: part {range} of what '{heads.Projection.Node.Label}' projects; {heads.Evidence}", Confidence.Certain, range);
+                $"structure: part {range} of what '{heads.Projection.Node.Label}' projects; {heads.Evidence}", confidence, range);
         }
     }
 

@@ -16,7 +16,7 @@ public enum Hook
     /// <summary>As <see cref="Unfuse"/>, and the sum's optional output is not enabled in the file.</summary>
     Absent,
 
-    /// <summary>As <see cref="After"/>, but the value lacks the module's bias, which the operator that reads it adds: see <see cref="Place.MissingBias"/>.</summary>
+    /// <summary>As <see cref="After"/>, but the value lacks the module's bias, which the next operator adds.</summary>
     BeforeBias,
 }
 
@@ -39,14 +39,11 @@ public enum Confidence
 /// <param name="Node">The producer's name.</param>
 /// <param name="ModuleRange">Which part of the module's last axis this is; null for all of it.</param>
 /// <param name="Hook">How it is steered.</param>
-public sealed record Place(ValuePlace At, int NodeIndex, string Node, AxisRange? ModuleRange, Hook Hook)
-{
-    /// <summary>
-    /// With <see cref="Hook.BeforeBias"/> the constant that the module's output has besides the value: <c>z = v + bias</c>, so
-    /// that <c>w*z + b</c> is <c>w*v + (b + (w-1)*bias)</c> here. Null elsewhere.
-    /// </summary>
-    public string? MissingBias { get; init; }
-}
+/// <param name="MissingBias">
+/// With <see cref="Hook.BeforeBias"/> the constant that the module's output has besides the value: <c>z = v + bias</c>, so
+/// that <c>w*z + b</c> is <c>w*v + (b + (w-1)*bias)</c> here. Null elsewhere.
+/// </param>
+public sealed record Place(ValuePlace At, int NodeIndex, string Node, AxisRange? ModuleRange, Hook Hook, string? MissingBias = null);
 
 /// <summary>A place where a transport can act, named by its module path, whatever the exporter called the value.</summary>
 /// <param name="Name">Module path, such as <c>model.layers.3.post_attention_layernorm</c>, or <c>value:NAME</c>.</param>

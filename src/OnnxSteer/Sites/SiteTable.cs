@@ -25,7 +25,7 @@ public sealed class SiteTable
             _byName.TryAdd(name, site);
     }
 
-    /// <summary>Which exporter's names the graph bears: <c>torchscript</c>, <c>genai</c>, or <c>unknown</c>.</summary>
+    /// <summary>Which exporter's names the graph bears: <c>genai</c>, <c>dynamo</c>, <c>torchscript</c>; <c>structure</c> where only dataflow tells; else <c>unknown</c>.</summary>
     public string Dialect { get; }
 
     /// <summary>What the dialect was recognised by.</summary>
@@ -45,8 +45,9 @@ public sealed class SiteTable
 
     /// <summary>
     /// The sites whose name, or one of whose aliases, a regular expression matches from end to end; or the one value that
-    /// <c>value:NAME</c> names. A site matched by an alias only bears that alias. A value's channels lie on its last axis; on
-    /// axis 1 if it is a feature map with channels first, as convolutions and group norms make it.
+    /// <c>value:NAME</c> names (in a subgraph also <c>value:main/NODE:then_branch/NAME</c>). A site matched by an alias only bears
+    /// that alias. A value's channels lie on its last axis; on axis 1 if it is a feature map with channels first, as convolutions
+    /// and group norms make it.
     /// </summary>
     /// <exception cref="OnnxException">The pattern is no regular expression, or matches nothing; the message lists the nearest names.</exception>
     public ImmutableArray<Site> Matching(string pattern)
@@ -96,16 +97,32 @@ public sealed class SiteTable
         return new OnnxException($"{what}{Names.Nearest(name, names)} A whole name or alias is matched, as by '.*o_proj'; 'onnxsteer inspect' lists them all.");
     }
 
+    // 'value:NAME' is a value of the main graph, or else one of every body that makes it (both branches of a merged decoder);
+    // 'value:PATH/NAME' one of the graph of that path alone.
     private Site OfValue(string name)
     {
         var value = name[ValuePrefix.Length..];
-        Names.RequireProducer(_model, new ValuePlace(Graph.MainPath, value));
-        var node = _model.Graph.Producer(value)!;
-        var facts = FactTable.Of(_model.Graph)[value];
-        if (!facts.DataType.IsFloat() || facts.Channels is not (> 0 and <= int.MaxValue and var channels))
+        var graphs = _model.Graphs.Where(graph => !graph.IsFunction).ToList();
+        var makers = _model.Graph.Defines(value) ? [_model.Graph] : graphs.Where(graph => graph.Producer(value) is not null).ToList();
+        if (makers.Count == 0 && graphs.Where(graph => value.StartsWith(graph.Path + "/", StringComparison.Ordinal)).MaxBy(graph => graph.Path.Length) is { } body)
+            (makers, value) = ([body], value[(body.Path.Length + 1)..]);
+        if (makers.Count == 0)
+            makers.Add(_model.Graph);
+        var places = makers.Select(graph => PlaceOf(graph, value)).ToList();
+        var (_, facts) = places[0];
+        if (places.FirstOrDefault(place => place.Facts.Channels != facts.Channels || place.Facts.DataType != facts.DataType).Place is { } other)
+            throw new OnnxException($"{_model.Source.Name}: value '{value}' is not of one type and size in '{makers[0].Path}' and '{other.At.Graph}'. Name one of them as '{ValuePrefix}{other.At.Graph}/{value}'.");
+        return new Site(name, [], [.. places.Select(place => place.Place)], facts.DataType, facts.Rank, facts.ChannelAxis, (int)facts.Channels!.Value,
+            places[0].Place.NodeIndex, "named by its value", Confidence.Certain, facts.Layout);
+    }
+
+    private (Place Place, ValueFacts Facts) PlaceOf(Graph graph, string value)
+    {
+        var at = new ValuePlace(graph.Path, value);
+        var node = Names.RequireProducer(_model, at);
+        var facts = AuthoredGraph.Of(graph).Facts[value];
+        if (!facts.DataType.IsFloat() || facts.Channels is not (> 0 and <= int.MaxValue))
             throw new OnnxException($"{_model.Source.Name}: value '{value}' cannot be steered: a floating point tensor with an axis of channels of known size was expected, this is {facts.DataType.Name()} with {(facts.ChannelAxis == 1 ? "axis 1" : "last axis")} {facts.Channels?.ToString() ?? "unknown"}.");
-        var hook = SkipNorm.IsSum(node, value) ? Hook.Unfuse : Hook.After;
-        return new Site(name, [], [new Place(new ValuePlace(Graph.MainPath, value), node.Index, node.Label, null, hook)],
-            facts.DataType, facts.Rank, facts.ChannelAxis, (int)channels, node.Index, "named by its value", Confidence.Certain, facts.Layout);
+        return (new Place(at, node.Index, node.Label, null, SkipNorm.IsSum(node, value) ? Hook.Unfuse : Hook.After), facts);
     }
 }

@@ -39,7 +39,7 @@ internal sealed class GateMasks
             foreach (var place in places)
                 CheckOrder(graph, place, values.Keys);
             var ops = new Ops(model, "gate", names);
-            var projection = Projection.Add(ops, signature, site with { Places = [.. places] }, gate.Direction, gate.Pooling, place => Read(ops, graph, place, values));
+            var projection = Projection.Add(ops, signature, site, gate.Direction, gate.Pooling, [.. places.Select(place => (place, Read(ops, graph, place, values)))]);
             if (gate.Pooling is not null)
                 projection = ops.Reshape("onnxsteer.gate", projection, -1, 1, 1);
             var mask = ops.Node("onnxsteer.gate", "Greater", projection, ops.Constant("onnxsteer.gate", DataType.Float32, [], [gate.Threshold]));
@@ -70,7 +70,8 @@ internal sealed class GateMasks
     {
         if (place.Hook is Hook.Unfuse or Hook.Absent)
             return SkipNorm.Sum(ops, "onnxsteer.gate", graph.Nodes[place.NodeIndex]);
-        return values.FirstOrDefault(entry => entry.Key.Place.At.Graph == graph.Path && entry.Key.Place.At.Value == place.At.Value && !entry.Key.IsSum).Value ?? place.At.Value;
+        var value = values.FirstOrDefault(entry => entry.Key.Place.At.Graph == graph.Path && entry.Key.Place.At.Value == place.At.Value && !entry.Key.IsSum).Value ?? place.At.Value;
+        return place.MissingBias is { } bias ? ops.Node("onnxsteer.gate", "Add", value, bias) : value;
     }
 
     // Nothing that the gate reads may depend on what it decides about.

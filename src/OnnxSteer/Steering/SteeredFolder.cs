@@ -42,12 +42,12 @@ public static class SteeredFolder
 
     private static void Save(Model model, string folder, SaveOptions? options, CancellationToken cancel)
     {
-        var extra = new Dictionary<string, byte[]?>();
+        var extra = new Dictionary<string, Func<byte[]>?>();
         foreach (var name in TokenizerFiles)
             if (model.Folder is { } own && !File.Exists(Path.Combine(own, name)) && !File.Exists(Path.Combine(own, "tokenizer.json"))
                 && Path.GetDirectoryName(own) is { } parent && File.Exists(Path.Combine(parent, "tokenizer.json")) && File.Exists(Path.Combine(parent, name)))
-                extra[name] = File.ReadAllBytes(Path.Combine(parent, name));
-        extra[ManifestName] = PatchRecord.Count(model) == 0 ? null : Manifest(model);
+                extra[name] = () => File.ReadAllBytes(Path.Combine(parent, name));
+        extra[ManifestName] = PatchRecord.Count(model) == 0 ? null : () => Manifest(model);
         model.SaveTo(folder, (options ?? new SaveOptions()) with { Extra = extra }, cancel);
     }
 

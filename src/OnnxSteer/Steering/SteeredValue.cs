@@ -11,10 +11,10 @@ internal sealed class SteeredValue
 {
     private readonly List<string> _sites = [];
 
-    private SteeredValue(Place place, Node node, Site site, bool isMeanMapped, int width, int maps)
+    private SteeredValue(Place place, Node node, Site site, int width, int maps)
     {
-        (Place, Node, DataType, Rank, ChannelAxis, SpaceAxes) = (place, node, site.DataType, site.Rank, site.ChannelAxis, site.SpaceAxes);
-        ShiftsByMean = isMeanMapped && IsImage;
+        (Place, Node, DataType, ChannelAxis, SpaceAxes) = (place, node, site.DataType, site.ChannelAxis, site.SpaceAxes);
+        Rank = IsImage ? SpaceAxes.Length + 2 : site.Rank;
         Maps = [.. Enumerable.Range(0, maps).Select(_ => new ChannelParameters(width))];
         MissingBias = place.Hook == Hook.BeforeBias ? ReadBias(node.Graph, place, width) : new double[width];
     }
@@ -27,7 +27,7 @@ internal sealed class SteeredValue
 
     public int? Rank { get; }
 
-    /// <summary>The channels' axis; -1 is the last.</summary>
+    /// <summary>The channels' axis: 1 of a feature map with channels first, else -1, the last.</summary>
     public int ChannelAxis { get; }
 
     /// <summary>The axes of space of a feature map; none for tokens.</summary>
@@ -35,8 +35,8 @@ internal sealed class SteeredValue
 
     public bool IsImage => !SpaceAxes.IsEmpty;
 
-    /// <summary>Whether the maps act on the mean over space, and the change shifts the whole channel: <c>y = x + λ (T(m) − m)</c>.</summary>
-    public bool ShiftsByMean { get; }
+    /// <summary>Whether the map acts on the mean over space, and its change shifts the whole channel: <c>y = x + λ (T(m) − m)</c>.</summary>
+    public bool ShiftsByMean { get; private set; }
 
     /// <summary>What each map of the patch does here; a map that leaves the value alone is the identity.</summary>
     public IReadOnlyList<ChannelParameters> Maps { get; }
@@ -63,8 +63,8 @@ internal sealed class SteeredValue
     public DataType ParameterType => ShiftsByMean ? BoundsType : DataType;
 
     /// <summary>
-    /// The type in which a value, or the mean of a feature map, is held against bounds: its own, but CUDA compares no bfloat16,
-    /// and a sum over space overflows float16.
+    /// The type in which a value, or a feature map's mean over space, is held against bounds: its own, but a sum over space overflows
+    /// float16, and CUDA compares no bfloat16.
     /// </summary>
     public DataType BoundsType => DataType == DataType.BFloat16 || (IsImage && DataType == DataType.Float16) ? DataType.Float32 : DataType;
 
@@ -72,7 +72,7 @@ internal sealed class SteeredValue
     public double[] MissingBias { get; }
 
     /// <summary>How many axes follow the channels'.</summary>
-    public int TrailingAxes => ChannelAxis < 0 ? -ChannelAxis - 1 : (Rank ?? throw new OnnxException($"{Place.At}: the channels are axis {ChannelAxis}, and the rank is unknown.")) - 1 - ChannelAxis;
+    public int TrailingAxes => ChannelAxis == 1 ? SpaceAxes.Length : 0;
 
     /// <summary>The shape of one number per channel that broadcasts over the value.</summary>
     public long[] ChannelShape => [Width, .. Enumerable.Repeat(1L, TrailingAxes)];
@@ -84,11 +84,11 @@ internal sealed class SteeredValue
     /// <exception cref="OnnxException">An unknown site, other channels than the site has, or one place steered twice.</exception>
     public static IReadOnlyList<SteeredValue> Of(Model model, SiteTable table, IReadOnlyList<SteeringMap> maps)
     {
-        // As the paper's own implementation has it for images; every other method's map acts pixel by pixel.
-        var meanMapped = maps.Count(map => map.Provenance.Method == new LinearFit().Name);
         var values = new Dictionary<ValuePlace, SteeredValue>();
         foreach (var (index, map) in maps.Index())
         {
+            // As the paper's own implementation has it for images; every other method's map acts pixel by pixel.
+            var isMeanMapped = map.Provenance.Method == new LinearFit().Name;
             var taken = new List<(ValuePlace Place, string Site)>();
             foreach (var (name, transport) in map.Sites)
             {
@@ -101,25 +101,25 @@ internal sealed class SteeredValue
                         throw new OnnxException($"The map steers one place twice: '{other.Site}' and '{name}' are both {place.At}. Take one of them out.");
                     taken.Add((place.At, name));
                     var whole = place.At with { Range = null };
-                    if (!values.TryGetValue(whole, out var value))
-                        values[whole] = value = Whole(model, site, place, meanMapped, maps.Count);
+                    var isFirst = !values.TryGetValue(whole, out var value);
+                    if (value is null)
+                        values[whole] = value = Whole(model, site, place, maps.Count);
                     value.Put(index, name, transport, place);
+                    value.SetRule(model, isMeanMapped, isFirst);
                 }
             }
         }
         return [.. values.Values.OrderBy(value => value.Place.At.Graph, StringComparer.Ordinal).ThenBy(value => value.Place.NodeIndex)];
     }
 
-    private static SteeredValue Whole(Model model, Site site, Place place, int meanMapped, int maps)
+    private static SteeredValue Whole(Model model, Site site, Place place, int maps)
     {
-        if (!site.SpaceAxes.IsEmpty && meanMapped > 0 && meanMapped < maps)
-            throw new OnnxException($"{model.Source.Name}: {place.At} is a feature map, which maps of method '{new LinearFit().Name}' shift by their mean and others change pixel by pixel; a bank holds maps of one kind.");
         var graph = model.GraphAt(place.At.Graph);
         if (model.Functions.Contains(graph))
             throw new OnnxException($"{model.Source.Name}: {place.At} lies in a function body, which every call shares; steering there is not supported.");
         var width = place.At.Range is null ? (place.ModuleRange?.Length ?? site.Channels)
             : (int)Onnx.Inference.FactTable.Of(graph)[place.At.Value].LastDim!.Value;
-        return new SteeredValue(place, graph.Nodes[place.NodeIndex], site, meanMapped > 0, width, maps);
+        return new SteeredValue(place, graph.Nodes[place.NodeIndex], site, width, maps);
     }
 
     // A value v lacks a bias a; with y + a = w*(v + a) + b it becomes y = w*v + (b + (w-1)*a), and bounds move by a.
@@ -135,6 +135,13 @@ internal sealed class SteeredValue
             if (transport.Support is { } support)
                 (parameters.Lo[to + i], parameters.Hi[to + i]) = (support.Lo[from + i] - bias, support.Hi[from + i] - bias);
         }
+    }
+
+    private void SetRule(Model model, bool isMeanMapped, bool isFirst)
+    {
+        if (!isFirst && IsImage && ShiftsByMean != isMeanMapped)
+            throw new OnnxException($"{model.Source.Name}: {Place.At} is a feature map, which linear maps shift by their change of the mean over space and others steer pixel by pixel; one bank cannot do both there.");
+        ShiftsByMean = isMeanMapped && IsImage;
     }
 
     private static double[] ReadBias(Graph graph, Place place, int width)

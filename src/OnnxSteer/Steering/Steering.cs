@@ -11,8 +11,9 @@ public static class Steering
     /// <summary>
     /// The patch that makes a model compute <c>y = z + λ (T(z) − z)</c> at every site of a map. The activation is multiplied
     /// and added to once: <c>z*(1+λ(w−1)) + λb</c>; outside a support, and at positions not asked for, it is selected as it was.
-    /// A later patch acts on what the earlier ones made. Feature maps are steered pixel by pixel, bounded by each channel's mean
-    /// over space; by a map of method <c>linear</c> the channel is shifted by what the map does to that mean.
+    /// Feature maps are steered pixel by pixel, bounded by each channel's mean over space; by a map of method <c>linear</c> the
+    /// channel is shifted by what the map does to that mean.
+    /// A later patch acts on what the earlier ones made.
     /// </summary>
     /// <exception cref="OnnxException">
     /// The map belongs to another model, names a site that is not there or one place twice, changes nothing, or cannot be
@@ -50,8 +51,6 @@ public static class Steering
         }
         var values = SteeredValue.Of(model, table, maps).Where(value => options.AllowIdentity || value.HasScale || value.HasShift).ToList();
         CheckOperators(model, values, options);
-        if ((options.Positions != Positions.All || options.Gate is not null) && values.Find(value => value.IsImage) is { } image)
-            throw new OnnxException($"{model.Source.Name}: {image.Place.At} is a feature map, which has no tokens; gates, and positions other than 'all', do not apply there.");
         var label = options.Label ?? (isBank ? null : maps[0].Provenance.Label) ?? "";
         var gate = options.Gate is { } condition ? table.Find(condition.Direction.Site) : null;
         var patch = options.Mode == Mode.Folded ? FoldedMode.Of(model, values, options) : Inserted(model, values, gate, label, options, isBank);
@@ -83,8 +82,12 @@ public static class Steering
         if (model.Opset() is not >= 7 and var opset)
             throw new OnnxException($"{model.Source.Name}: the model uses opset {opset?.ToString(CultureInfo.InvariantCulture) ?? "none"} of ai.onnx; steering needs 7 or newer, where operators broadcast. Convert the model first.");
         foreach (var value in values.Where(value => value.HasSupport || options.Positions != Positions.All || options.Gate is not null))
+        {
+            if ((options.Positions != Positions.All || options.Gate is not null) && value.IsImage)
+                throw new OnnxException($"{model.Source.Name}: {value.Place.At} is a feature map, which has no tokens; gates, and positions other than 'all', do not apply there.");
             if (model.Opset() < (value.DataType == DataType.BFloat16 ? 16 : 9))
                 throw new OnnxException($"{model.Source.Name}: {value.Place.At} is steered within bounds or at some tokens, which needs Where of opset 9, for bfloat16 16; the model uses {model.Opset()}. Convert the model, or fit a map without bounds.");
+        }
     }
 
     private static void CheckEffect(SteeringMap map, SteeringOptions options)

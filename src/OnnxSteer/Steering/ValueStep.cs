@@ -2,7 +2,10 @@ using OnnxSteer.Onnx.Patching;
 
 namespace OnnxSteer;
 
-/// <summary>What happens at one value, in every mode that inserts nodes: multiply, add, select.</summary>
+/// <summary>
+/// What happens at one value, in every mode that inserts nodes: multiply, add, select. Feature maps are bounded by each channel's
+/// mean over space; by a map of method <c>linear</c> the channel is shifted by what the map does to that mean.
+/// </summary>
 /// <param name="ops">Makes the nodes.</param>
 /// <param name="value">The value.</param>
 /// <param name="before">What the value is called as it was before.</param>
@@ -14,10 +17,14 @@ namespace OnnxSteer;
 /// </param>
 internal sealed class ValueStep(Ops ops, SteeredValue value, string before, ScaledParameters parameters, TokenMask? mask, BatchRows? batch)
 {
+    private string? _mean, _shape;
+
     private bool IsSelected => parameters.Lo is not null || mask is not null;
 
     // Rows of tokens, which one parameter a batch row does not fit.
-    private bool IsFlat => batch is not null && value is { Rank: 2, TrailingAxes: 0 };
+    private bool IsFlat => batch is not null && value is { Rank: 2 };
+
+    private bool IsWidened => value.ParameterType != value.DataType;
 
     /// <summary>The edits: new nodes behind the value's producer, or before the fused norm whose sum it is.</summary>
     public IEnumerable<Edit> Edits() => value.IsSum ? Sum() : After();
@@ -25,82 +32,78 @@ internal sealed class ValueStep(Ops ops, SteeredValue value, string before, Scal
     private IEnumerable<Edit> After()
     {
         var place = value.Place.At with { Range = null };
+        var z = Rows(before);
         if (value.ShiftsByMean)
-        {
-            var wide = Widened(before);
-            Sum("add", wide, Change(wide), place.Value);
-        }
+            Added(value.Hint("add"), Widened(z), Transported(Widened(z), null), place.Value);
+        else if (IsFlat)
+            ops.Node(value.Hint("flat"), "Reshape", place.Value, [Transported(z, null), ops.Integers(-1, value.Width)]);
         else
-        {
-            var z = IsFlat ? ops.Node(value.Hint("rows"), "Reshape", before, batch!.Shape(value.Width)) : before;
-            Transported(z, () => z, IsFlat ? null : place.Value, out var steered);
-            if (IsFlat)
-                ops.Node(value.Hint("flat"), "Reshape", place.Value, [steered, ops.Integers(-1, value.Width)]);
-        }
+            Transported(z, place.Value);
         return [new RenameOutput(ops.Label, place.Graph, place.Value, before), .. ops.Flush(place.Graph, Anchor.After(place.Value))];
     }
 
-    // The sum inside a fused skip norm is changed through one of its summands: the norm sees it, and at strength 0 the
-    // node computes what it always did, to the bit.
+    // The sum inside a fused skip norm is changed through one of its summands: the norm sees it, and at strength 0 the node
+    // computes what it always did, to the bit.
     private IEnumerable<Edit> Sum()
     {
         var (graph, node) = (value.Place.At.Graph, value.Node);
-        var sum = Widened(SkipNorm.Sum(ops, value.Hint("sum"), node));
+        var change = Transported(Widened(Rows(SkipNorm.Sum(ops, value.Hint("sum"), node))), null);
         if (IsFlat)
-            sum = ops.Node(value.Hint("rows"), "Reshape", sum, batch!.Shape(value.Width));
-        var change = Change(sum);
-        if (IsFlat)
-            change = ops.Node(value.Hint("flat"), "Reshape", change, ops.Integers(-1, value.Width));
+            change = ops.Reshape(value.Hint("flat"), change, -1, value.Width);
         var (input, changed) = (SkipNorm.ChangedInput(node), ops.Fresh(value.Hint("skip")));
-        Sum("skip", Widened(node.Inputs[input]), change, changed);
+        Added(value.Hint("skip"), Widened(node.Inputs[input]), change, changed);
         return [new ReplaceInput(ops.Label, graph, node.Outputs[0], input, changed), .. ops.Flush(graph, Anchor.Before(node.Outputs[0]))];
     }
 
-    // The change λ (T(z) − z) where the map acts, else 0.
-    private string Change(string z)
-    {
-        Transported(z, () => ops.Constant(value.Hint("zero"), value.ParameterType, [], [0]), null, out var change);
-        return change;
-    }
-
-    // z*scale + shift, or of a change without scale the shift alone; where not selected what is to stay. The last node makes
-    // the name given.
-    private void Transported(string z, Func<string> otherwise, string? output, out string result)
+    // z*scale + shift, of a change without scale the shift alone; where not selected z as it was, or no change. The last node
+    // makes the name given, if one is.
+    private string Transported(string z, string? output)
     {
         string Name(bool isLast, string what) => isLast && output is not null ? output : ops.Fresh(value.Hint(what));
-        result = z;
+        var result = value.ShiftsByMean && parameters.Scale is not null ? Mean(z) : z;
         if (parameters.Scale is { } scale)
-            result = ops.Node(value.Hint("mul"), "Mul", Name(parameters.Shift is null && !IsSelected, "mul"), [value.ShiftsByMean ? Mean(z) : z, Shaped(z, scale)]);
+            result = ops.Node(value.Hint("mul"), "Mul", Name(parameters.Shift is null && !IsSelected, "mul"), [result, Shaped(z, scale)]);
         if (parameters.Shift is { } shift)
             result = value.IsChange && parameters.Scale is null ? Shaped(z, shift)
                 : ops.Node(value.Hint("add"), "Add", Name(!IsSelected, "add"), [result, Shaped(z, shift)]);
         if (IsSelected)
-            result = ops.Node(value.Hint("select"), "Where", Name(true, "select"), [Mask(z), result, otherwise()]);
+            result = ops.Node(value.Hint("select"), "Where", Name(true, "select"),
+                [Mask(z), result, value.IsChange ? ops.Constant(value.Hint("zero"), value.ParameterType, [], [0]) : z]);
+        return result;
     }
 
     private string Mask(string z)
     {
         if (parameters.Lo is not { } lo || parameters.Hi is not { } hi)
             return mask!.For(value, IsFlat);
-        var hint = value.Hint("support");
-        var compared = value.IsImage ? Mean(z) : value.BoundsType == value.ParameterType ? z : ops.Cast(hint, z, value.BoundsType);
-        var inside = ops.Node(hint, "And", ops.Node(hint, "Less", Shaped(z, lo), compared), ops.Node(hint, "Less", compared, Shaped(z, hi)));
+        var (hint, bounded) = (value.Hint("support"), Mean(z));
+        var inside = ops.Node(hint, "And", ops.Node(hint, "Less", Shaped(z, lo), bounded), ops.Node(hint, "Less", bounded, Shaped(z, hi)));
         return mask is null ? inside : ops.Node(hint, "And", inside, mask.For(value, IsFlat));
     }
 
-    // Each channel's mean over space, in a type that holds the sum.
-    private string Mean(string z) => _mean ??= ops.Reduce(value.Hint("mean"), "ReduceMean",
-        value.BoundsType == value.ParameterType ? z : ops.Cast(value.Hint("wide"), z, value.BoundsType), keep: true, value.SpaceAxes.AsSpan());
+    // What a support bounds: of a feature map each channel's mean over space; else the value itself. In the type for bounds.
+    private string Mean(string z)
+    {
+        if (_mean is null)
+        {
+            _mean = value.BoundsType == (IsWidened ? value.ParameterType : value.DataType) ? z : ops.Cast(value.Hint("wide"), z, value.BoundsType);
+            if (value.IsImage)
+                _mean = ops.Reduce(value.Hint("mean"), "ReduceMean", _mean, keep: true, value.SpaceAxes.AsSpan());
+        }
+        return _mean;
+    }
 
-    private string Widened(string z) => value.ParameterType == value.DataType ? z : ops.Cast(value.Hint("wide"), z, value.ParameterType);
+    private string Rows(string z) => IsFlat ? ops.Node(value.Hint("rows"), "Reshape", z, batch!.Shape(value.Width)) : z;
+
+    private string Widened(string z) => IsWidened ? ops.Cast(value.Hint("wide"), z, value.ParameterType) : z;
 
     // The sum, rounded back where it was widened.
-    private void Sum(string what, string z, string change, string output)
+    private void Added(string hint, string z, string change, string output)
     {
-        if (value.ParameterType == value.DataType)
-            ops.Node(value.Hint(what), "Add", output, [z, change]);
+        if (IsWidened)
+            ops.Node(hint, "Cast", output, [ops.Node(hint, "Add", z, change)], Ops.Int("to", (long)value.DataType));
         else
-            ops.Node(value.Hint(what), "Cast", output, [ops.Node(value.Hint(what), "Add", z, change)], Ops.Int("to", (long)value.DataType));
+            ops.Node(hint, "Add", output, [z, change]);
     }
 
     // A row of parameters for each batch row needs as many axes between as the value has, which here only the run knows.
@@ -108,29 +111,10 @@ internal sealed class ValueStep(Ops ops, SteeredValue value, string before, Scal
     {
         if (batch is null || value.Rank is not null)
             return parameter;
-        _shape ??= ops.Node(value.Hint("shape"), "Concat", ops.Fresh(value.Hint("shape")),
-            [ops.Integers(-1), ops.Ones(value.Hint("shape"), ops.Node(value.Hint("shape"), "Sub", ops.Node(value.Hint("shape"), "Shape", ops.Node(value.Hint("shape"), "Shape", z)), ops.Integers(2))), ops.Integers(value.Width)],
+        var hint = value.Hint("shape");
+        _shape ??= ops.Node(hint, "Concat", ops.Fresh(hint),
+            [ops.Integers(-1), ops.Ones(hint, ops.Node(hint, "Sub", ops.Node(hint, "Shape", ops.Node(hint, "Shape", z)), ops.Integers(2))), ops.Integers(value.Width)],
             Ops.Int("axis", 0));
-        return ops.Node(value.Hint("shape"), "Reshape", parameter, _shape);
-    }
-
-    private string? _shape, _mean;
-}
-
-/// <summary>Sees rows of tokens as rows of the batch.</summary>
-/// <param name="ops">Nodes that run before all others.</param>
-/// <param name="inputIds">The token ids, <c>[batch, tokens]</c>; null for a model without, whose first axis is the batch.</param>
-internal sealed class BatchRows(Ops ops, string? inputIds)
-{
-    private const string Hint = "onnxsteer.rows";
-    private readonly Dictionary<int, string> _shapes = [];
-
-    /// <summary>The shape <c>[batch, -1, channels]</c>, as a name in the graph.</summary>
-    public string Shape(int channels)
-    {
-        if (!_shapes.TryGetValue(channels, out var shape))
-            _shapes[channels] = shape = inputIds is null ? ops.Integers(0, 1, channels)
-                : ops.Node(Hint, "Concat", ops.Fresh(Hint), [ops.Node(Hint, "Gather", ops.Node(Hint, "Shape", inputIds), ops.Integers(0)), ops.Integers(-1, channels)], Ops.Int("axis", 0));
-        return shape;
+        return ops.Node(hint, "Reshape", parameter, _shape);
     }
 }

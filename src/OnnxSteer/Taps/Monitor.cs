@@ -31,19 +31,15 @@ public sealed partial record Monitor(string Name, Direction Direction, Pooling? 
         var signature = DecoderSignature.Of(model);
         var table = SiteTable.Of(model);
         var site = table.Find(Direction.Site);
-        if (site.Places.FirstOrDefault(place => place.At.Graph != Graph.MainPath) is { } inner)
-            throw new OnnxException($"{model.Source.Name}: site '{site.Name}' lies in the subgraph '{inner.At.Graph}'; only values of the main graph can be monitored.");
-        var patch = GraphPatch.Empty with { Title = Title(site, Origin.Of(model, table)) };
-        foreach (var place in site.Places.Where(place => place.Hook == Hook.Absent))
-            patch = patch.With(SiteTaps.Enable(model, place));
-        var ops = new Ops(model, "monitor", new FreshNames(model));
-        var projection = Projection.Add(ops, signature, site, Direction, Pooling, place => place.At.Value);
+        var names = new FreshNames(model);
+        var ops = new Ops(model, "monitor", names);
+        var points = new TapPoints(model, names, "monitor");
+        var projection = Projection.Add(ops, signature, site, Direction, Pooling, points.PartsOf(site).ToList());
         if (Pooling is null)
             ops.Node(Output, "Reshape", Output, [projection, ops.Node(Output, "Shape", signature.InputIds)]);
         else
             ops.Node(Output, "Reshape", Output, [projection, ops.Integers(-1)]);
-        var last = site.Places.MaxBy(place => place.NodeIndex)!;
-        return patch.With(ops.Flush(Graph.MainPath, Anchor.After(model.Graph.Nodes[last.NodeIndex].Outputs.First(name => name.Length > 0))))
+        return (points.Patch with { Title = Title(site, Origin.Of(model, table)) }).With(ops.Flush(Graph.MainPath, Anchor.End))
             .With(new AddOutput("monitor", Info()));
     }
 

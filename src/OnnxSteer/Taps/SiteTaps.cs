@@ -1,70 +1,72 @@
 using System.Collections.Immutable;
 using OnnxSteer.Onnx;
+using OnnxSteer.Onnx.Inference;
 using OnnxSteer.Onnx.Patching;
 using OnnxSteer.Onnx.Protobuf;
 
 namespace OnnxSteer;
 
-/// <summary>Where one site is read: an output of the tapped graph, and how its last axis maps to the site's channels.</summary>
+/// <summary>Where one site is read: outputs of the tapped graph, and how their last axis maps to the site's channels.</summary>
 /// <param name="Site">The site.</param>
-/// <param name="Parts">Each place's graph output.</param>
+/// <param name="Parts">Each part's graph output: one, or several of packed modules. Branches of one node share theirs.</param>
 public sealed record SiteTap(Site Site, ImmutableArray<(Place Place, string Output)> Parts);
 
 /// <summary>Patches that read sites out, whole or pooled over tokens inside the graph.</summary>
 public static class SiteTaps
 {
-    /// <summary>Declares the sites' values as outputs. Sums of fused skip norms that the file leaves out are enabled.</summary>
-    /// <exception cref="OnnxException">A site lies in a subgraph.</exception>
+    /// <summary>
+    /// Declares the sites' values as outputs. Sums that fused skip norms leave out are enabled, biases that the next operator
+    /// adds are added, values of branches become outputs of their node.
+    /// </summary>
+    /// <exception cref="OnnxException">A site lies in the body of a loop.</exception>
     public static (GraphPatch Patch, ImmutableArray<SiteTap> Taps) Whole(Model model, IEnumerable<Site> sites)
     {
-        var patch = GraphPatch.Empty;
-        var taps = sites.Select(site => new SiteTap(site, [.. site.Places.Select(place => (place, place.At.Value))])).ToImmutableArray();
-        foreach (var place in taps.SelectMany(tap => tap.Parts).Select(part => part.Place).DistinctBy(place => place.At.Value))
-            patch = place.Hook == Hook.Absent
-                ? patch.With(Enable(model, place)).With(new AddOutput("tap", new ValueInfoProto { Name = place.At.Value }))
-                : patch.Tap(model, place.At with { Range = null }, "tap");
+        var points = new TapPoints(model, new FreshNames(model), "tap");
+        var taps = sites.Select(site => new SiteTap(site, [.. points.PartsOf(site)])).ToImmutableArray();
+        var patch = points.Patch;
+        foreach (var value in taps.SelectMany(tap => tap.Parts).Select(part => part.Output).Distinct())
+            patch = model.Graph.Defines(value) ? patch.Tap(model, new ValuePlace(Graph.MainPath, value), "tap") : patch.With(new AddOutput("tap", new ValueInfoProto { Name = value }));
         return (patch, taps);
     }
 
     /// <summary>
-    /// Pools the sites' values over the real tokens of each row inside the graph, so that only <c>[batch, channels]</c> leaves
-    /// it, in float32; and prunes everything that this does not need. For calls without a past.
+    /// Pools the sites' values over the real tokens of each row, or over the space of feature maps, inside the graph, so that
+    /// only <c>[batch, channels]</c> leaves it, in float32; and prunes everything that this does not need. For calls without a
+    /// past. Graphs without token ids, as denoisers, have no masks: there all tokens count, and a value <c>[batch, channels]</c>
+    /// is taken as it is.
     /// </summary>
-    /// <exception cref="OnnxException">A site lies in a subgraph, or its value is neither <c>[batch, tokens, channels]</c> nor <c>[tokens, channels]</c>.</exception>
+    /// <exception cref="OnnxException">A site lies in the body of a loop, or its value has no tokens to pool over.</exception>
     public static (Model Pruned, ImmutableArray<SiteTap> Taps) Pooled(Model model, IEnumerable<Site> sites, Pooling pooling)
     {
-        var signature = DecoderSignature.Of(model);
-        var ops = new Ops(model, "pooling", new FreshNames(model));
-        var pools = new TokenPooling(ops, signature, pooling);
-        var patch = GraphPatch.Empty;
+        var signature = DecoderSignature.TryOf(model);
+        var names = new FreshNames(model);
+        var ops = new Ops(model, "pooling", names);
+        var tokens = signature is null ? null : new TokenPooling(ops, signature, pooling);
+        var points = new TapPoints(model, names, "tap");
         var outputs = new Dictionary<string, string>();
-        var taps = ImmutableArray.CreateBuilder<SiteTap>();
-        foreach (var site in sites)
-        {
-            foreach (var place in site.Places)
-            {
-                if (place.At.Graph != Graph.MainPath)
-                    throw new OnnxException($"{model.Source.Name}: site '{site.Name}' lies in the subgraph '{place.At.Graph}'; only values of the main graph can be read out.");
-                if (outputs.ContainsKey(place.At.Value))
-                    continue;
-                if (place.Hook == Hook.Absent)
-                    patch = patch.With(Enable(model, place));
-                if (site.Rank is not (null or 2 or 3))
-                    throw new OnnxException($"Site '{site.Name}' has rank {site.Rank}; only [batch, tokens, channels] and [tokens, channels] can be pooled over tokens.");
-                outputs[place.At.Value] = pools.Add(place.At.Value, site.DataType, site.Rank);
-            }
-            taps.Add(new SiteTap(site, [.. site.Places.Select(place => (place, outputs[place.At.Value]))]));
-        }
+        var taps = sites.Select(site => new SiteTap(site, [.. points.PartsOf(site).Select(part =>
+            (part.Place, outputs.TryGetValue(part.Value, out var known) ? known : outputs[part.Value] = Pool(site, part.Value)))])).ToImmutableArray();
         // Only the main graph's nodes may stand anywhere, so all of them can go to the front.
-        patch = patch.With(ops.Flush(Graph.MainPath, Anchor.Start))
+        var patch = points.Patch.With(ops.Flush(Graph.MainPath, Anchor.Start))
             .With(outputs.Values.Select(output => new AddOutput("pooling", new ValueInfoProto { Name = output })));
         var tapped = model.Apply(patch);
-        return (tapped.Apply(Pruning.To(tapped, outputs.Values)), taps.ToImmutable());
+        return (tapped.Apply(Pruning.To(tapped, outputs.Values)), taps);
+
+        string Pool(Site site, string value) => tokens is not null && site.Layout == ImageLayout.None ? OverTokens(tokens, site, value) : OverAll(ops, site, value, pooling);
     }
 
-    internal static EnableOutput Enable(Model model, Place place)
+    private static string OverTokens(TokenPooling tokens, Site site, string value) =>
+        site.Rank is null or 2 or 3 ? tokens.Add(value, site.DataType, site.Rank)
+            : throw new OnnxException($"Site '{site.Name}' has rank {site.Rank}; only [batch, tokens, channels] and [tokens, channels] can be pooled over tokens.");
+
+    // Over all axes between the batch's and the channels', whatever they are called.
+    private static string OverAll(Ops ops, Site site, string value, Pooling pooling)
     {
-        var node = model.GraphAt(place.At.Graph).Nodes[place.NodeIndex];
-        return new EnableOutput("tap", place.At.Graph, node.Outputs[0], SkipNorm.SumOutput(node), place.At.Value);
+        const string hint = "onnxsteer.pool";
+        if (pooling == Pooling.Last)
+            throw new OnnxException($"Site '{site.Name}' has no last token; pool it by mean, min or max.");
+        var z = site.DataType == DataType.Float32 ? value : ops.Cast(hint, value, DataType.Float32);
+        var axes = site.Layout != ImageLayout.None ? site.SpaceAxes : [.. Enumerable.Range(1, Math.Max(0, (site.Rank ?? 3) - 2)).Select(axis => (long)axis)];
+        return axes.IsEmpty ? ops.Node(hint, "Identity", z) : ops.Reduce(hint, pooling switch { Pooling.Min => "ReduceMin", Pooling.Max => "ReduceMax", _ => "ReduceMean" }, z, keep: false, axes.AsSpan());
     }
 }
