@@ -7,7 +7,7 @@ namespace OnnxSteer.Benchmarks;
 /// <summary>What each way to write a map costs in a decode step: one site a layer, a past of 64 tokens, one thread.</summary>
 internal static class OverheadBenchmark
 {
-    private const int Past = 64;
+    private const int Past = 64, Maps = 16;
 
     /// <summary>A session that repeats one decode step on inputs prepared once; what it gives out is let go.</summary>
     private sealed class Step : IDisposable
@@ -84,8 +84,12 @@ internal static class OverheadBenchmark
         Model Steer(SteeringMap with, Mode mode) => model.Apply(Steering.Patch(model, with, new SteeringOptions { Mode = mode }));
         yield return ("unsteered", model, []);
         yield return ("unsteered again", model, []);
+        yield return ("folded", Steer(map, Mode.Folded), []);
         yield return ("baked", Steer(map, Mode.Baked), []);
         yield return ("live", Steer(map, Mode.Live), [("onnxsteer.strength", OrtValue.FromMemory(new[] { 0.7f }, 1))]);
+        var bank = Steering.Bank(model, [.. Enumerable.Range(0, Maps).Select(i => Workbench.Map(model, 1.001f + 1e-5f * i))], new SteeringOptions { Mode = Mode.Live });
+        yield return ($"bank of {Maps} maps, {(rows == 1 ? "one of them" : "each row its own")}", model.Apply(bank),
+            [("onnxsteer.strength", OrtValue.FromMemory(new[] { 0.7f }, 1)), ("onnxsteer.map", OrtValue.FromMemory(Enumerable.Range(3, rows).Select(row => (long)(row % Maps)).ToArray(), rows))]);
         yield return ("baked, masked", Steer(Workbench.Bounded(map), Mode.Baked), []);
     }
 }

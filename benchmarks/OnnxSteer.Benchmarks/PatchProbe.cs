@@ -7,7 +7,7 @@ namespace OnnxSteer.Benchmarks;
 /// <summary>One whole patch in a process of its own: what each step took, and the most anonymous memory it ever held.</summary>
 internal static class PatchProbe
 {
-    public static void Run(string model, string target, bool link)
+    public static void Run(string model, string mapFile, string target, bool link)
     {
         var peak = 0L;
         using var stop = new CancellationTokenSource();
@@ -22,7 +22,8 @@ internal static class PatchProbe
         watch.Start();
         var start = Stopwatch.GetTimestamp();
         var opened = Step("open", () => ModelFile.Open(model));
-        var map = Step("map", () => Workbench.Map(opened));
+        Step("sites", () => SiteTable.Of(opened));
+        var map = SteeringMap.Load(mapFile);
         var patch = Step("patch", () => Steering.Patch(opened, map, new SteeringOptions { Mode = Mode.Baked }));
         var patched = Step("apply", () => opened.Apply(patch));
         Step("save", () =>

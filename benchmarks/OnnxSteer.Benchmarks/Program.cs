@@ -1,9 +1,15 @@
 using OnnxSteer.Benchmarks;
 
 // dotnet run --project benchmarks/OnnxSteer.Benchmarks -c Release -- [ROUNDS] [RESULTS-FOLDER]
-if (args is ["probe", var probed, var into, ..])
+// dotnet run --project benchmarks/OnnxSteer.Benchmarks -c Release -- patch-size [ROUNDS] [RESULTS-FOLDER]
+if (args is ["probe", var probed, var steeringMap, var into, ..])
 {
-    PatchProbe.Run(probed, into, args.Contains("--link"));
+    PatchProbe.Run(probed, steeringMap, into, args.Contains("--link"));
+    return;
+}
+if (args is ["patch-size", ..])
+{
+    PatchSizeBenchmark.Run(args.Length > 1 ? int.Parse(args[1]) : 9, args.Length > 2 ? args[2] : Path.Combine(Workbench.Root, "benchmarks", "results"));
     return;
 }
 var rounds = args.Length > 0 ? int.Parse(args[0]) : 21;

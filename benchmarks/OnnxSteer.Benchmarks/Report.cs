@@ -46,12 +46,14 @@ internal sealed class Report
         text.AppendLine();
     }
 
-    public void Write(string folder, int rounds)
+    public void Add(string paragraphs) => text.AppendLine(paragraphs).AppendLine();
+
+    public void Write(string folder, int rounds, string title = "Side by side", string file = "side-by-side.md")
     {
         Directory.CreateDirectory(folder);
-        var head = $"# Side by side\n\n{RuntimeInformation.OSDescription.Split('#')[0].Trim()}, {RuntimeInformation.ProcessArchitecture}, {Environment.ProcessorCount} cores, no GPU; {RuntimeInformation.FrameworkDescription}; ONNX Runtime {OrtLibrary.Version} (CPU).\n"
+        var head = $"# {title}\n\n{RuntimeInformation.OSDescription.Split('#')[0].Trim()}, {RuntimeInformation.ProcessArchitecture}, {Environment.ProcessorCount} cores, no GPU; {RuntimeInformation.FrameworkDescription}; ONNX Runtime {OrtLibrary.Version} (CPU).\n"
             + $"{rounds} interleaved rounds after two to warm up; medians, with distribution-free intervals. Ratios are taken round by round.\n\n";
-        File.WriteAllText(Path.Combine(folder, "side-by-side.md"), head + text.ToString().TrimEnd() + "\n");
+        File.WriteAllText(Path.Combine(folder, file), head + text.ToString().TrimEnd() + "\n");
     }
 
     private static string P(double value) => value.ToString("+0.00;-0.00;0.00", CultureInfo.InvariantCulture);

@@ -24,8 +24,8 @@ internal static class Workbench
     }
 
     /// <summary>A map that leaves texts readable, so that steered and unsteered runs do like work.</summary>
-    public static SteeringMap Map(Model model) => new(SiteTable.Of(model).Matching(@".*\.o_proj").Select(site =>
-        new SiteTransport(site.Name, Transport.Of(site.Name, [.. Enumerable.Repeat(1.001f, site.Channels)], [.. Enumerable.Repeat(0.0001f, site.Channels)]))));
+    public static SteeringMap Map(Model model, float factor = 1.001f) => new(SiteTable.Of(model).Matching(@".*\.o_proj").Select(site =>
+        new SiteTransport(site.Name, Transport.Of(site.Name, [.. Enumerable.Repeat(factor, site.Channels)], [.. Enumerable.Repeat(0.0001f, site.Channels)]))));
 
     /// <summary>The same map within bounds that most activations lie in.</summary>
     public static SteeringMap Bounded(SteeringMap map) => new(map.Sites.Select(entry => new SiteTransport(entry.Site, Transport.Of(entry.Site, entry.Transport.W, entry.Transport.B,

@@ -23,6 +23,7 @@ internal static class CommandLine
             PackCommand.Create(terminal),
             MonitorCommand.Create(terminal),
             UnpatchCommand.Create(terminal),
+            DiffCommand.Create(terminal),
             GenerateCommand.Create(terminal),
             RunCommand.Create(terminal),
         };

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using OnnxSteer.Onnx.Diffing;
 using OnnxSteer.Onnx.Protobuf;
 using OnnxSteer.Onnx.Wire;
 
@@ -7,6 +8,8 @@ namespace OnnxSteer.Onnx;
 /// <summary>An attribute of a node (AttributeProto). Subgraphs and tensors are views; other values are read when asked for.</summary>
 public sealed class NodeAttribute
 {
+    private const int MaxText = 200;
+
     private readonly Model _model;
     private readonly WireField _field;
 
@@ -41,6 +44,27 @@ public sealed class NodeAttribute
     public IReadOnlyList<float> Floats => Proto.Floats;
 
     internal ImmutableArray<Tensor> OtherTensors { get; set; } = [];
+
+    /// <summary>The value for people, cut where it is long.</summary>
+    internal string Text
+    {
+        get
+        {
+            if (!Graphs.IsEmpty)
+                return $"{Graphs.Length} graphs";
+            if (Tensor is not null)
+                return TensorDiff.TextOf(Tensor);
+            var proto = Proto;
+            proto.ClearName();
+            proto.ClearType();
+            var text = proto.ToString();
+            return text.Length <= MaxText ? text : $"{text[..MaxText]}...";
+        }
+    }
+
+    /// <summary>Whether both hold the same. Bodies are compared as graphs of their own.</summary>
+    internal bool SameAs(NodeAttribute other) =>
+        !Graphs.IsEmpty || !other.Graphs.IsEmpty ? Graphs.Length == other.Graphs.Length : Proto.Equals(other.Proto);
 
     // It is not kept, since most attributes of other kinds are never looked at.
     private AttributeProto Proto => _model.Message(AttributeProto.Parser, _field);

@@ -139,11 +139,13 @@ public sealed class Tensor
     public override string ToString() =>
         string.Create(CultureInfo.InvariantCulture, $"{Name}: {DataType.Name()}[{string.Join(",", Dims)}]{(External is { } e ? $" in {e.Location}" : "")}");
 
+    /// <summary>Whether the messages hold the same fields; for texts, which have no bytes to read.</summary>
+    internal bool SameFields(Tensor other) => Merged().Equals(other.Merged());
+
     private OnnxException TooShort(string what, long length) =>
         new($"{_model.Source.Name}: tensor '{Name}' should hold {ByteLength} bytes; its {what} {length}.");
 
-    // The typed data fields, which only small or old tensors use, in the bytes of raw_data.
-    private byte[] TypedBytes()
+    private TensorProto Merged()
     {
         var size = _occurrences.Sum(occurrence => occurrence.Length);
         if (size > 1 << 28)
@@ -158,6 +160,13 @@ public sealed class Tensor
         {
             throw new OnnxException($"{_model.Source.Name}: the data fields of tensor '{Name}' are not readable: {e.Message}", e);
         }
+        return proto;
+    }
+
+    // The typed data fields, which only small or old tensors use, in the bytes of raw_data.
+    private byte[] TypedBytes()
+    {
+        var proto = Merged();
         using var stream = new MemoryStream();
         using var writer = new BinaryWriter(stream);
         foreach (var value in proto.FloatData)

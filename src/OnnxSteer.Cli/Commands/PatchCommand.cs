@@ -54,8 +54,7 @@ internal static class PatchCommand
                 Force = call.GetValue(force),
                 AllowIdentity = call.GetValue(identity),
             };
-            if (call.GetValue(link))
-                terminal.Warn("hard links make the Python onnx library from 1.21 on refuse this folder and the original; ONNX Runtime takes both.");
+            Work.WarnOfLinks(terminal, call.GetValue(link));
             var folder = call.GetRequiredValue(output);
             var save = new SaveOptions { Force = call.GetValue(force), Link = call.GetValue(link) };
             var (patch, adapter) = options.Mode == Mode.Pack

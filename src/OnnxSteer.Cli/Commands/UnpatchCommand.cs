@@ -10,12 +10,14 @@ internal static class UnpatchCommand
     {
         var (model, output, json) = (Options.Model(), Options.Out("The folder to write."), Options.Json());
         var all = new Option<bool>("--all") { Description = "Remove every patch, not only the last." };
+        var link = Options.Link();
         var force = Options.Force("Replace an existing output folder.");
-        var command = new Command("unpatch", "Removes the last patch of a model, byte for byte; the digest of the original is checked.") { model, output, all, force, json };
+        var command = new Command("unpatch", "Removes the last patch of a model, byte for byte; the digest of the original is checked.") { model, output, all, link, force, json };
         command.SetAction((call, cancel) =>
         {
             var folder = call.GetRequiredValue(output);
-            var removed = SteeredFolder.Undo(call.OpenModel(model), call.GetValue(all), folder, new SaveOptions { Force = call.GetValue(force) }, cancel);
+            Work.WarnOfLinks(terminal, call.GetValue(link));
+            var removed = SteeredFolder.Undo(call.OpenModel(model), call.GetValue(all), folder, new SaveOptions { Force = call.GetValue(force), Link = call.GetValue(link) }, cancel);
             if (call.GetValue(json))
                 terminal.Json(new { Out = folder, Removed = removed.Select(patch => new { patch.Label, patch.Properties }) });
             else

@@ -155,15 +155,16 @@ public sealed partial class FactTable
     private ValueFacts Broadcast(IEnumerable<string> inputs)
     {
         var result = ValueFacts.Unknown;
-        var isRankKnown = true;
+        var (isRankKnown, isSizeKnown) = (true, true);
         foreach (var facts in inputs.Where(name => name.Length > 0).Select(name => this[name]))
         {
             isRankKnown &= facts.Rank is not null;
+            isSizeKnown &= facts.LastDim is not null || facts.Rank == 0;
             result = new(result.DataType == DataType.Undefined ? facts.DataType : result.DataType, Max(result.Rank, facts.Rank),
                 facts.LastDim is > 1 ? facts.LastDim : result.LastDim ?? facts.LastDim);
         }
         // A size of 1 on one side says nothing while the other is unknown.
-        return BroadcastImage(inputs, new(result.DataType, isRankKnown ? result.Rank : null, result.LastDim == 1 ? null : result.LastDim));
+        return BroadcastImage(inputs, new(result.DataType, isRankKnown ? result.Rank : null, result.LastDim == 1 && !isSizeKnown ? null : result.LastDim));
     }
 
     private ValueFacts Reshape(Node node) => Unfolded(node, ReshapeBySizes(node));

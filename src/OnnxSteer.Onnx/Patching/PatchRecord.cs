@@ -81,7 +81,10 @@ public sealed record PatchRecord(
         var replaced = splices.Select(splice => splice.Removed <= MaxReplacedBytes
             ? new ReplacedBytes(splice.Offset, splice.Inserted.Length, model.Source.ToArray(splice.Offset, splice.Removed))
             : new ReplacedBytes(splice.Offset, splice.Inserted.Length, [], data.Add(model.Source.Slice(splice.Offset, splice.Removed)), splice.Removed)).ToList();
-        return new PendingRecord(string.Create(CultureInfo.InvariantCulture, $"{KeyPrefix}{NextNumber(model)}"), new PatchRecord(
+        var number = NextNumber(model);
+        if (number >= MaxNumber)
+            throw new OnnxException($"{model.Source.Name}: its metadata hold the entry '{KeyPrefix}{number - 1}', behind which no patch can record itself; something else wrote it. Remove the entry first.");
+        return new PendingRecord(string.Create(CultureInfo.InvariantCulture, $"{KeyPrefix}{number}"), new PatchRecord(
             title.Label, new SortedDictionary<string, string>(title.Properties), model.Source.Length, "", replaced, data.IsEmpty ? null : data.Name, files.Count == 0 ? null : files), model.Source);
     }
 

@@ -49,6 +49,23 @@ public abstract class ByteSource
         }
     }
 
+    /// <summary>The offset of the first byte in which two differ; null where they are equal.</summary>
+    internal long? FirstDifference(ByteSource other, CancellationToken cancel = default)
+    {
+        var buffer = new byte[1 << 18];
+        long? found = null;
+        ForEach((offset, part) =>
+        {
+            if (found is not null)
+                return;
+            var size = (int)Math.Clamp(other.Length - offset, 0, part.Length);
+            other.Read(offset, buffer.AsSpan(0, size));
+            var same = part.CommonPrefixLength(buffer.AsSpan(0, size));
+            found = same < part.Length ? offset + same : null;
+        }, cancel);
+        return found ?? (Length == other.Length ? null : Math.Min(Length, other.Length));
+    }
+
     /// <summary>All bytes in one array.</summary>
     public byte[] ToArray() => ToArray(0, Length);
 

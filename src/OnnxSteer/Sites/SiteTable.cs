@@ -106,6 +106,8 @@ public sealed class SiteTable
         var makers = _model.Graph.Defines(value) ? [_model.Graph] : graphs.Where(graph => graph.Producer(value) is not null).ToList();
         if (makers.Count == 0 && graphs.Where(graph => value.StartsWith(graph.Path + "/", StringComparison.Ordinal)).MaxBy(graph => graph.Path.Length) is { } body)
             (makers, value) = ([body], value[(body.Path.Length + 1)..]);
+        if (makers.Count == 0 && _model.Functions.FirstOrDefault(function => function.Producer(value) is not null) is { } function)
+            throw new OnnxException($"{_model.Source.Name}: value '{value}' lies in '{function.Path}', a function's body, which every call shares; steering there is not supported.");
         if (makers.Count == 0)
             makers.Add(_model.Graph);
         var places = makers.Select(graph => PlaceOf(graph, value)).ToList();
@@ -120,7 +122,7 @@ public sealed class SiteTable
     {
         var at = new ValuePlace(graph.Path, value);
         var node = Names.RequireProducer(_model, at);
-        var facts = AuthoredGraph.Of(graph).Facts[value];
+        var facts = FactTable.Of(graph)[value];
         if (!facts.DataType.IsFloat() || facts.Channels is not (> 0 and <= int.MaxValue))
             throw new OnnxException($"{_model.Source.Name}: value '{value}' cannot be steered: a floating point tensor with an axis of channels of known size was expected, this is {facts.DataType.Name()} with {(facts.ChannelAxis == 1 ? "axis 1" : "last axis")} {facts.Channels?.ToString() ?? "unknown"}.");
         return (new Place(at, node.Index, node.Label, null, SkipNorm.IsSum(node, value) ? Hook.Unfuse : Hook.After), facts);

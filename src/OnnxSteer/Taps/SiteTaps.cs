@@ -66,7 +66,9 @@ public static class SiteTaps
         if (pooling == Pooling.Last)
             throw new OnnxException($"Site '{site.Name}' has no last token; pool it by mean, min or max.");
         var z = site.DataType == DataType.Float32 ? value : ops.Cast(hint, value, DataType.Float32);
-        var axes = site.Layout != ImageLayout.None ? site.SpaceAxes : [.. Enumerable.Range(1, Math.Max(0, (site.Rank ?? 3) - 2)).Select(axis => (long)axis)];
-        return axes.IsEmpty ? ops.Node(hint, "Identity", z) : ops.Reduce(hint, pooling switch { Pooling.Min => "ReduceMin", Pooling.Max => "ReduceMax", _ => "ReduceMean" }, z, keep: false, axes.AsSpan());
+        if (site.Layout == ImageLayout.None && site.Rank != 3)
+            z = ops.Reshape(hint, z, 0, -1, site.Channels);
+        return ops.Reduce(hint, pooling switch { Pooling.Min => "ReduceMin", Pooling.Max => "ReduceMax", _ => "ReduceMean" }, z, keep: false,
+            site.Layout == ImageLayout.None ? [1] : site.SpaceAxes.AsSpan());
     }
 }
