@@ -20,6 +20,7 @@ internal static class CommandLine
             CaptureCommand.Create(terminal),
             FitCommand.Create(terminal),
             PatchCommand.Create(terminal),
+            PackCommand.Create(terminal),
             MonitorCommand.Create(terminal),
             UnpatchCommand.Create(terminal),
             DiffCommand.Create(terminal),

@@ -152,6 +152,11 @@ public sealed class Model
         Graphs.SelectMany(graph => graph.Initializers.Concat(graph.OtherTensors)
             .Concat(graph.Nodes.SelectMany(node => node.Attributes).SelectMany(attribute => attribute.Tensors)));
 
+    /// <summary>The data files that tensors lie in, by the name that the model gives them; new ones too.</summary>
+    /// <exception cref="OnnxException">A file cannot be opened.</exception>
+    public IReadOnlyDictionary<string, ByteSource> DataFiles() =>
+        Tensors.Where(tensor => tensor.External is not null).DistinctBy(tensor => tensor.External!.Location).ToDictionary(tensor => tensor.External!.Location, ExternalFile);
+
     /// <summary>Whether a data file is read by a tensor, or needed for undoing a patch.</summary>
     internal bool Needs(string file) => ExternalTensors.Any(tensor => tensor.External!.Location == file) || PatchRecord.FilesOf(this).Contains(file);
 

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Globalization;
+using OnnxSteer.Ort;
 using OnnxSteer.Running;
 
 namespace OnnxSteer.Cli.Commands;
@@ -19,8 +20,10 @@ internal static class GenerateCommand
         var topP = Options.Number("--top-p", "Draw among the likeliest tokens that together have this probability.");
         var seed = new Option<int?>("--seed") { Description = "Seed of the draws (default 0)." };
         var strength = new Option<string[]>("--strength") { Description = "The dial of a live patch: a number, or LABEL=number for the dial of that label; may be given several times." };
+        var choice = new Option<string[]>("--choose") { Description = "Which map of a bank: its number, -1 for none, or LABEL=number; may be given several times." };
+        var adapters = new Option<string[]>("--adapter") { Description = "An adapter file for a packed model; may be given several times, the last one counts where two give the same." };
         var command = new Command("generate", "Continues prompts with a model. A single text is printed as it comes.")
-            { model, prompt, prompts, maxNew, greedy, temperature, topK, topP, seed, strength, column, batch, threads, provider, json };
+            { model, prompt, prompts, maxNew, greedy, temperature, topK, topP, seed, strength, choice, adapters, column, batch, threads, provider, json };
         command.SetAction((call, cancel) =>
         {
             if (call.GetValue(prompt) is null == call.GetValue(prompts) is null)
@@ -28,17 +31,20 @@ internal static class GenerateCommand
             var draws = call.GetValue(temperature) is not null || call.GetValue(topK) is not null || call.GetValue(topP) is not null || call.GetValue(seed) is not null;
             if (draws && call.GetValue(greedy))
                 throw new UsageException("--greedy does not go together with --temperature, --top-k, --top-p or --seed.");
-            var dials = (call.GetValue(strength) ?? []).Select(ParseDial).GroupBy(dial => dial.Key).ToDictionary(group => group.Key, group => group.Last().Value);
+            var dials = (call.GetValue(strength) ?? []).Select(text => ParseDial("--strength", text, Steering.DialOf))
+                .Concat((call.GetValue(choice) ?? []).Select(text => ParseDial("--choose", text, Steering.ChoiceOf))).GroupBy(dial => dial.Key).ToDictionary(group => group.Key, group => group.Last().Value);
             var opened = call.OpenModel(model);
             var set = call.GetValue(prompts) is { } path ? PromptFile.Read(path, call.GetValue(column)) : PromptSet.Of(call.GetValue(prompt)!);
             var tokenizer = TokenizedPrompts.TokenizerOf(opened);
             var tokens = TokenizedPrompts.Of(set, () => tokenizer);
             using var decoder = Decoder.Open(opened, call.Session(threads, provider));
+            var loaded = (call.GetValue(adapters) ?? []).Select(path => Adapter.Load(AdapterFile.ToBytes(AdapterFile.Read(path)))).ToList();
             var options = new GenerationOptions
             {
                 MaxNewTokens = call.GetValue(maxNew),
                 Sampling = draws ? new Sampling(call.GetValue(temperature) ?? 1, call.GetValue(topK) ?? 0, call.GetValue(topP) ?? 1, call.GetValue(seed) ?? 0) : null,
                 Dials = dials,
+                Adapters = loaded,
             };
             var asJson = call.GetValue(json);
             var streams = !asJson && set.Count == 1;
@@ -61,11 +67,11 @@ internal static class GenerateCommand
         terminal.Out.Flush();
     };
 
-    private static KeyValuePair<string, float[]> ParseDial(string text)
+    private static KeyValuePair<string, float[]> ParseDial(string option, string text, Func<string, string> inputOf)
     {
         var (label, number) = text.LastIndexOf('=') is >= 0 and var at ? (text[..at], text[(at + 1)..]) : ("", text);
         return float.TryParse(number, NumberStyles.Float, CultureInfo.InvariantCulture, out var value) && float.IsFinite(value)
-            ? KeyValuePair.Create(Steering.DialOf(label), new[] { value })
-            : throw new UsageException($"--strength {text}: '{number}' is no finite number; a number, or LABEL=number, was expected.");
+            ? KeyValuePair.Create(inputOf(label), new[] { value })
+            : throw new UsageException($"{option} {text}: '{number}' is no finite number; a number, or LABEL=number, was expected.");
     }
 }

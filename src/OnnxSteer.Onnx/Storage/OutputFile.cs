@@ -3,6 +3,9 @@ namespace OnnxSteer.Onnx.Storage;
 /// <summary>Keeps results from being written over what they are made of.</summary>
 public static class OutputFile
 {
+    // What earlier calls wrote.
+    private static readonly string[] Results = [".safetensors", ".onnx_adapter"];
+
     /// <summary>Makes sure that writing a file changes neither a model, nor what lies beside it, nor another input.</summary>
     /// <param name="output">The file to write.</param>
     /// <param name="model">The model that is read.</param>
@@ -17,7 +20,7 @@ public static class OutputFile
             || ExternalData.Files(model).Any(file => RealFile.PathOf(file) == target);
         // Results of earlier calls may lie beside a model; its tokenizer and configuration do.
         var isBeside = File.Exists(target) && model.Folder is { } folder && Path.GetDirectoryName(target) == RealFile.PathOf(folder)
-            && !target.EndsWith(".safetensors", StringComparison.OrdinalIgnoreCase);
+            && !Results.Any(end => target.EndsWith(end, StringComparison.OrdinalIgnoreCase));
         if (isModel || isBeside)
             throw new OnnxException($"{output}: this belongs to the source model, which is never written to. Name another file.");
     }

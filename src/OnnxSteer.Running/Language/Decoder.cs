@@ -48,7 +48,8 @@ public sealed class Decoder : IDisposable
     /// <summary>A batch of sequences without tokens yet.</summary>
     /// <param name="rows">How many sequences.</param>
     /// <param name="dials">Values for overridable inputs by name, such as <c>onnxsteer.strength</c>: one, or one a row.</param>
-    public DecoderState Start(int rows, IReadOnlyDictionary<string, float[]>? dials = null) => new(this, rows, dials);
+    /// <param name="adapters">Adapters that steer a packed model; none leave it as it was.</param>
+    public DecoderState Start(int rows, IReadOnlyDictionary<string, float[]>? dials = null, IReadOnlyList<Adapter>? adapters = null) => new(this, rows, dials, adapters);
 
     /// <inheritdoc/>
     public void Dispose() => Session.Dispose();

@@ -11,15 +11,17 @@ namespace OnnxSteer.Running;
 public sealed class DecoderState : IDisposable
 {
     private readonly Decoder decoder;
+    private readonly RunOptions? run;
     private readonly Dictionary<string, OrtValue> dials;
     private readonly Dictionary<string, OrtValue> past = [];
     private int[] counts;
     private int[] leading;
     private int columns;
 
-    internal DecoderState(Decoder decoder, int rows, IReadOnlyDictionary<string, float[]>? dials)
+    internal DecoderState(Decoder decoder, int rows, IReadOnlyDictionary<string, float[]>? dials, IReadOnlyList<Adapter>? adapters)
     {
         this.decoder = decoder;
+        run = adapters is { Count: > 0 } ? new RunOptions { Adapters = adapters } : null;
         (counts, leading) = (new int[rows], new int[rows]);
         this.dials = (dials ?? ImmutableDictionary<string, float[]>.Empty).ToDictionary(dial => dial.Key, dial => Dial(dial.Key, dial.Value, rows));
         foreach (var tensor in decoder.Signature.Cache)
@@ -39,7 +41,8 @@ public sealed class DecoderState : IDisposable
         foreach (var (name, value) in dials)
             if (value.Length > 1)
             {
-                dials[name] = OrtValue.FromMemory([.. rows.Select(row => value.Span<float>()[row])], rows.Count);
+                dials[name] = value.ElementType == ElementType.Int64
+                    ? OrtValue.FromMemory([.. rows.Select(row => value.Span<long>()[row])], rows.Count) : OrtValue.FromMemory([.. rows.Select(row => value.Span<float>()[row])], rows.Count);
                 value.Dispose();
             }
         // On the left all rows end at the last column, on the right all begin at the first.
@@ -83,7 +86,7 @@ public sealed class DecoderState : IDisposable
         string[] presents = [.. decoder.Signature.Cache.Where(tensor => past.ContainsKey(tensor.Past)).Select(tensor => tensor.Present).Where(IsOutput)];
         string[] fetches = [.. outputs, .. presents];
         var results = new OrtValue?[fetches.Length];
-        decoder.Session.Run(names.ToArray(), values.ToArray(), fetches, results, null, cancel);
+        decoder.Session.Run(names.ToArray(), values.ToArray(), fetches, results, run, cancel);
         Advance(batch, presents, results.AsSpan(outputs.Count));
         return results[..outputs.Count]!;
 
@@ -147,14 +150,18 @@ public sealed class DecoderState : IDisposable
 
     private OrtValue Dial(string name, float[] values, int rows)
     {
-        if (decoder.Session.OverridableInitializers.All(input => input.Name != name))
+        var input = decoder.Session.OverridableInitializers.FirstOrDefault(input => input.Name == name);
+        if (input is null)
         {
             var there = string.Join(", ", decoder.Session.OverridableInitializers.Take(10).Select(input => $"'{input.Name}'"));
             throw new OnnxException($"The model has no input '{name}' with a default ({(there.Length > 0 ? $"there are: {there}" : "there are none")}), so it was not patched with a dial of that name. Patch it with --mode live.");
         }
         if (values.Length != 1 && values.Length != rows)
             throw new OnnxException($"'{name}' was given {values.Length} values; one, or one for each of the {rows} rows, was expected.");
-        return OrtValue.FromMemory(values, values.Length);
+        if (input.ElementType == ElementType.Int64 && values.Any(value => value != MathF.Truncate(value)))
+            throw new OnnxException($"'{name}' takes the number of a map, a whole one; {string.Join(", ", values)} was given.");
+        // The number of a map.
+        return input.ElementType == ElementType.Int64 ? OrtValue.FromMemory(Array.ConvertAll(values, value => (long)value), values.Length) : OrtValue.FromMemory(values, values.Length);
     }
 
     private OrtValue Empty(CacheTensor tensor, Ort.ValueInfo input, int rows)

@@ -32,6 +32,9 @@ public sealed record GenerationOptions
 
     /// <summary>Values for overridable inputs by name, such as <c>onnxsteer.strength</c>: one, or one a row.</summary>
     public IReadOnlyDictionary<string, float[]> Dials { get; init; } = ImmutableDictionary<string, float[]>.Empty;
+
+    /// <summary>Adapters that steer a packed model.</summary>
+    public IReadOnlyList<Adapter> Adapters { get; init; } = [];
 }
 
 /// <summary>What was generated for one prompt.</summary>
@@ -56,7 +59,7 @@ public static class Generation
     {
         var logitsName = decoder.Signature.Logits ?? throw new OnnxException("The model has no output 'logits', so it cannot generate.");
         Check(decoder, prompts, options);
-        using var state = decoder.Start(prompts.Count, options.Dials);
+        using var state = decoder.Start(prompts.Count, options.Dials, options.Adapters);
         var ids = prompts.Select(prompt => ImmutableArray.CreateBuilder<int>()).ToArray();
         var finish = new Finish?[prompts.Count];
         var randoms = prompts.Select((_, row) => options.Sampling?.RandomFor(firstRow + row)).ToArray();

@@ -119,6 +119,8 @@ public static class Steering
             properties["gate"] = string.Create(CultureInfo.InvariantCulture, $"{gate.Direction.Site} > {gate.Threshold:R} ({gate.Pooling?.Name() ?? "token"})");
         if (options.Mode == Mode.Live)
             properties["input"] = DialOf(label);
+        if (options.Mode == Mode.Pack)
+            properties["pack"] = label;
         if (isBank)
         {
             properties["choice"] = ChoiceOf(label);
