@@ -32,6 +32,14 @@ public sealed class BankTests
             var expected = baked.Logits([rows[row]]);
             Assert.InRange(Exports.Worst(expected, together.AsSpan(row * width, width)), 0, 2e-5 * Math.Max(1, Bits.Largest(expected)));
         }
+        // One map under sixteen strengths, and sixteen maps under one.
+        var (spread, even) = (bank.Logits(rows, Dials([3], strengths)), bank.Logits(rows, Dials([.. Enumerable.Range(0, Maps).Select(i => (float)i)], [0.5f])));
+        foreach (var row in new[] { 0, 9 })
+        {
+            using Runner third = new(Exports.Patch(model, maps[3], Mode.Baked, strengths[row])), half = new(Exports.Patch(model, maps[row], Mode.Baked, 0.5f));
+            Assert.InRange(Exports.Worst(third.Logits([rows[row]]), spread.AsSpan(row * width, width)), 0, 2e-5 * Math.Max(1, Bits.Largest(spread)));
+            Assert.InRange(Exports.Worst(half.Logits([rows[row]]), even.AsSpan(row * width, width)), 0, 2e-5 * Math.Max(1, Bits.Largest(even)));
+        }
         // Without a map, by its number or from the end, and at strength 0 nothing changes; left out, the first map acts.
         using var unsteered = new Runner(model);
         var plain = unsteered.Logits(rows);

@@ -22,7 +22,8 @@ internal static class PackMode
                     : throw new OnnxException($"{value.Place.At} and {other.Place.At} are two sites with one name, so an adapter cannot tell them apart. Use another mode.");
             known.Add(names.Scale!, value);
             foreach (var (name, type, identity) in Parameters(value, names))
-                inputs.Add(name, type, [$"onnxsteer_1_or_{value.Width}", .. Enumerable.Repeat("", value.TrailingAxes)],
+                // Sizes of one name would have to be equal: an adapter may leave some at 1.
+                inputs.Add(name, type, [$"{name}:1_or_{value.Width}", .. Enumerable.Repeat("", value.TrailingAxes)],
                     [1, .. Enumerable.Repeat(1L, value.TrailingAxes)], Floats.Bytes(type, [identity]));
             return names;
         })];

@@ -87,6 +87,18 @@ internal static partial class GenaiLibrary
     internal static partial nint OgaTensorGetData(nint tensor, out nint data);
 
     [LibraryImport(Name)]
+    internal static partial nint OgaCreateAdapters(nint model, out nint adapters);
+
+    [LibraryImport(Name, StringMarshalling = StringMarshalling.Utf8)]
+    internal static partial nint OgaLoadAdapter(nint adapters, string path, string name);
+
+    [LibraryImport(Name, StringMarshalling = StringMarshalling.Utf8)]
+    internal static partial nint OgaSetActiveAdapter(nint generator, nint adapters, string name);
+
+    [LibraryImport(Name)]
+    internal static partial void OgaDestroyAdapters(nint adapters);
+
+    [LibraryImport(Name)]
     internal static partial void OgaDestroyModel(nint model);
 
     [LibraryImport(Name)]

@@ -6,17 +6,30 @@ namespace OnnxSteer.Conformance;
 /// <summary>A model folder, opened by onnxruntime-genai.</summary>
 internal sealed class GenaiModel : IDisposable
 {
-    private readonly nint model;
+    private readonly nint model, adapters;
 
-    public GenaiModel(string folder) => GenaiLibrary.Check(GenaiLibrary.OgaCreateModel(folder, out model));
+    public GenaiModel(string folder)
+    {
+        GenaiLibrary.Check(GenaiLibrary.OgaCreateModel(folder, out model));
+        GenaiLibrary.Check(GenaiLibrary.OgaCreateAdapters(model, out adapters));
+    }
 
-    public void Dispose() => GenaiLibrary.OgaDestroyModel(model);
+    public void Dispose()
+    {
+        GenaiLibrary.OgaDestroyAdapters(adapters);
+        GenaiLibrary.OgaDestroyModel(model);
+    }
+
+    /// <summary>Loads an adapter file under a name.</summary>
+    public void Load(string path, string name) => GenaiLibrary.Check(GenaiLibrary.OgaLoadAdapter(adapters, path, name));
 
     /// <summary>Greedy tokens that follow each prompt, an end token included; shorter prompts are filled up on the right.</summary>
-    public int[][] Generate(IReadOnlyList<ImmutableArray<int>> prompts, int count, int endId, int padId)
+    public int[][] Generate(IReadOnlyList<ImmutableArray<int>> prompts, int count, int endId, int padId, string? adapter = null)
     {
         var columns = prompts.Max(prompt => prompt.Length);
         using var generator = new Generator(model, prompts.Count, columns + count);
+        if (adapter is not null)
+            generator.Use(adapters, adapter);
         generator.Append([.. prompts.SelectMany(prompt => prompt.Concat(Enumerable.Repeat(padId, columns - prompt.Length)))]);
         while (!generator.IsDone)
             generator.Next();
@@ -47,6 +60,8 @@ internal sealed class GenaiModel : IDisposable
         }
 
         public bool IsDone => GenaiLibrary.OgaGenerator_IsDone(generator);
+
+        public void Use(nint adapters, string name) => GenaiLibrary.Check(GenaiLibrary.OgaSetActiveAdapter(generator, adapters, name));
 
         public void Append(int[] ids) => GenaiLibrary.Check(GenaiLibrary.OgaGenerator_AppendTokens(generator, ids, (nuint)ids.Length));
 

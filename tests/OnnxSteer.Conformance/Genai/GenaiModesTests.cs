@@ -1,0 +1,75 @@
+using System.Collections.Immutable;
+using OnnxSteer.Fixtures;
+using OnnxSteer.Onnx.Storage;
+using OnnxSteer.Ort;
+using OnnxSteer.Running;
+
+namespace OnnxSteer.Conformance;
+
+/// <summary>The modes in the runtime that ships with products: each gives our runtime's greedy tokens, and adapters are switched on one loaded model.</summary>
+public sealed class GenaiModesTests(GenaiProcess process) : IClassFixture<GenaiProcess>
+{
+    private const int NewTokens = 24;
+
+    public static TheoryData<string, string> Exports => new()
+    {
+        { "stories260k-h16/genai-fp32", @"model\.layers\.(1|3)" }, { "stories260k-h16/genai-int4", ".*o_proj" },
+    };
+
+    // Shifts of sums and affine maps of quantized products can all be folded.
+    [GenaiTheory, MemberData(nameof(Exports))]
+    public void Every_mode_gives_our_tokens(string export, string pattern)
+    {
+        Assert.NotNull(process);
+        var model = Running.Tests.Exports.Open(export);
+        var (map, other) = (Map(model, pattern, 3), Map(model, pattern, 4));
+        using var folder = new TemporaryFolder();
+        foreach (var mode in new[] { Mode.Baked, Mode.Folded, Mode.Live })
+        {
+            SteeredFolder.Write(model, Steering.Patch(model, map, new SteeringOptions { Mode = mode, Strength = 0.8f }), folder[$"{mode}"]);
+            using var ours = new Runner(ModelFile.Open(folder[$"{mode}"]));
+            using var theirs = new GenaiModel(folder[$"{mode}"]);
+            Same(export, ours, theirs, null, null);
+        }
+        var (_, name) = SteeredFolder.WritePack(model, map, new SteeringOptions { Strength = 0.8f }, folder["pack"]);
+        AdapterFile.Write(folder["b.onnx_adapter"], SteeringAdapter.Of(ModelFile.Open(folder["pack"]), other, 0.5f));
+        using var packed = new Runner(ModelFile.Open(folder["pack"]));
+        using var loaded = new GenaiModel(folder["pack"]);
+        loaded.Load(folder["pack", name], "a");
+        loaded.Load(folder["b.onnx_adapter"], "b");
+        using Adapter a = Adapter.Load(folder["pack", name]), b = Adapter.Load(folder["b.onnx_adapter"]);
+        var plain = Same(export, packed, loaded, null, null);
+        var first = Same(export, packed, loaded, "a", a);
+        var second = Same(export, packed, loaded, "b", b);
+        Assert.NotEqual(plain, first);
+        Assert.NotEqual(first, second);
+        Assert.Equal(plain, Same(export, packed, loaded, null, null));
+        using var unsteered = new GenaiModel(Running.Tests.Exports.FolderOf(export));
+        var config = packed.Decoder.Config;
+        Assert.Equal(plain, [.. ActGolden.Prompts(export, "test").Select(prompt => unsteered.Generate([prompt], NewTokens, config.EosIds[0], config.PadId)[0])]);
+    }
+
+    private static int[][] Same(string export, Runner ours, GenaiModel theirs, string? name, Adapter? adapter)
+    {
+        var config = ours.Decoder.Config;
+        var options = new GenerationOptions { MaxNewTokens = NewTokens, Adapters = adapter is null ? [] : [adapter] };
+        return [.. ActGolden.Prompts(export, "test").Select(prompt =>
+        {
+            var expected = ours.Decoder.Generate([prompt], options)[0].Ids.ToArray();
+            Assert.Equal(expected, theirs.Generate([prompt], NewTokens, config.EosIds[0], config.PadId, name)[0]);
+            return expected;
+        })];
+    }
+
+    private static SteeringMap Map(Model model, string pattern, int seed)
+    {
+        var random = new Random(seed);
+        var isSum = !pattern.EndsWith("proj", StringComparison.Ordinal);
+        return new SteeringMap(SiteTable.Of(model).Matching(pattern).Select(site =>
+        {
+            ImmutableArray<float> w = [.. Enumerable.Range(0, site.Channels).Select(_ => isSum ? 1 : 1 + 0.6f * (random.NextSingle() - 0.5f))];
+            ImmutableArray<float> b = [.. w.Select(_ => 1.2f * (random.NextSingle() - 0.5f))];
+            return new SiteTransport(site.Name, Transport.Of(site.Name, w, b));
+        }).ToList());
+    }
+}
