@@ -24,6 +24,9 @@ internal static class Exports
 
     public static TheoryData<string> AllFixtures => [.. Fixtures];
 
+    /// <summary>Whether all is to be tried where else a sample is: <c>ONNXSTEER_EXHAUSTIVE=1</c>.</summary>
+    public static bool IsExhaustive { get; } = Environment.GetEnvironmentVariable("ONNXSTEER_EXHAUSTIVE") == "1";
+
     public static string FolderOf(string export) => Folders.InShared("models", export);
 
     public static Model Open(string export) => ModelFile.Open(FolderOf(export));

@@ -83,7 +83,7 @@ public sealed class FixtureSteeringTests
     private static IEnumerable<Site> Sample(Subject subject)
     {
         var sites = subject.Table.Sites;
-        if (Environment.GetEnvironmentVariable("ONNXSTEER_EXHAUSTIVE") == "1")
+        if (Exports.IsExhaustive)
             return sites;
         var step = subject.Export.StartsWith("smollm2", StringComparison.Ordinal) ? 230 : 1 + sites.Length / 5;
         return sites.GroupBy(site => (site.Places[0].Hook, site.Places.Length, site.Places[0].At.Range is null, site.Rank)).Select(kind => kind.ElementAt(kind.Count() / 2))
