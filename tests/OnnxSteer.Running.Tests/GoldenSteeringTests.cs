@@ -16,7 +16,8 @@ public sealed class GoldenSteeringTests
             foreach (var export in Exports.Fixtures)
                 foreach (var name in new[] { "case_a", "case_b", "case_c", "case_d", "case_e" }.Where(name => name != "case_b" || Exports.ToleranceOf(export) is not null))
                     foreach (var mode in new[] { Mode.Baked, Mode.Live })
-                        data.Add(export, name, mode);
+                        if (Exhaustive.IsOn || Exports.Names.Contains(export) || (name[^1] % 2 == 0) == (mode == Mode.Live))
+                            data.Add(export, name, mode);
             return data;
         }
     }

@@ -11,7 +11,7 @@ public sealed class PatchedTableTests
     public void Steering_one_site_leaves_the_table_as_it_was(string export, Kind kind)
     {
         var subject = Subject.Of(export);
-        foreach (var site in subject.Table.Sites)
+        foreach (var site in subject.Tried)
             foreach (var mode in Enum.GetValues<Mode>())
                 Same(subject.Table, Exports.Patch(subject.Model, subject.Map(kind, site), mode, 0.5f, (Positions)(site.Order % 4)), site.Name);
     }

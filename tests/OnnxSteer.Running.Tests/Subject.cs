@@ -64,12 +64,16 @@ internal sealed class Subject
         return [first, runner.Call(Part(9, 10), first, dials)];
     }
 
+    /// <summary>The sites that are tried one by one: all, with one head of each layer.</summary>
+    public IReadOnlyList<Site> Tried => Exhaustive.IsOn ? Table.Sites
+        : [.. Table.Sites.Where(site => !site.Name.Contains(".heads.", StringComparison.Ordinal) || site.Name.EndsWith(".heads.3", StringComparison.Ordinal))];
+
     /// <summary>
     /// The sites at which a kind of map is tried: all of them; but in the export whose session takes several times as long to
     /// open all sites within bounds, and half of them with one of the other kinds in turn.
     /// </summary>
     public IEnumerable<Site> SitesFor(Kind kind) =>
-        IsSlow && kind != Kind.Bounded ? Table.Sites.Where(site => site.Order % 6 == kind switch { Kind.Affine => 0, Kind.Shift => 2, _ => 4 }) : Table.Sites;
+        IsSlow && kind != Kind.Bounded ? Tried.Where((_, i) => i % 6 == kind switch { Kind.Affine => 0, Kind.Shift => 2, _ => 4 }) : Tried;
 
     public bool IsSlow => Export.EndsWith("optimum", StringComparison.Ordinal);
 
