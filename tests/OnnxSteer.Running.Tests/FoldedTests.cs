@@ -10,7 +10,7 @@ public sealed class FoldedTests
     private static readonly ImmutableArray<int>[] Rows = [[1, 5, 9, 23, 40, 77, 12, 3], [2, 300, 17, 8, 100, 61, 30, 4]];
 
     /// <summary>Exports, and how far logits of folded and baked graphs may lie apart, relative to the largest.</summary>
-    public static TheoryData<string, double> All => Exhaustive.IsAsked ? new()
+    public static TheoryData<string, double> All => Exhaustive.IsOn ? new()
     {
         { "stories260k/optimum", 1e-5 }, { "stories260k/genai-fp32", 1e-5 }, { "stories260k/dynamo", 1e-5 }, { "stories260k/ort-extended", 1e-5 }, { "stories260k/ort-optimized", 1e-5 },
         { "stories260k/genai-dml-fp16", 2e-2 }, { "tiny/phi3-genai-int4", 1e-5 }, { "tiny/qwen2-genai-int4", 1e-5 }, { "stories260k-h16/genai-int4", 1e-5 }, { "stories260k/dynamic-int8", 1e-5 }, { "stories260k/qdq-int8", 1e-5 }, { "stories260k/optimum-merged", 1e-5 },
@@ -32,7 +32,7 @@ public sealed class FoldedTests
         foreach (var (index, site) in SiteTable.Of(model).Sites.Index())
             foreach (var kind in new[] { Kind.Affine, Kind.Scale, Kind.Shift })
             {
-                if (!Exhaustive.IsAsked && index % 6 != (int)kind)
+                if (!Exhaustive.IsOn && index % 6 != (int)kind)
                     continue;
                 var map = Map(site, kind);
                 if (TryFold(model, map, out var patch) is { } why)

@@ -17,7 +17,7 @@ public sealed class SteeringGoldenTests
             var data = new TheoryData<string, string>();
             foreach (var (i, trait) in new[] { "night", "star", "nostar" }.Index())
                 foreach (var (j, method) in new[] { "linear_atonce", "linear_causal", "mean_atonce", "gaussian_atonce", "linear_atonce_q_0_100", "linear_atonce_one_site" }.Index())
-                    if (Exhaustive.IsAsked || i == j % 3)
+                    if (Exhaustive.IsOn || i == j % 3)
                         data.Add(trait, method);
             return data;
         }
@@ -43,7 +43,7 @@ public sealed class SteeringGoldenTests
             var data = new TheoryData<string, string>();
             foreach (var (i, set) in new[] { "blocks_text", "norm1_text" }.Index())
                 foreach (var (j, method) in new[] { "linear_atonce", "linear_causal", "mean_atonce", "linear_atonce_q_0_100", "linear_atonce_one_site" }.Index())
-                    if (Exhaustive.IsAsked || i == j % 2)
+                    if (Exhaustive.IsOn || i == j % 2)
                         data.Add(set, method);
             return data;
         }
