@@ -1,3 +1,4 @@
+using OnnxSteer.Fixtures;
 using System.Collections.Concurrent;
 using System.Collections.Immutable;
 
