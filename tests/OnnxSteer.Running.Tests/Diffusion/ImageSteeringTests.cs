@@ -99,8 +99,8 @@ public sealed class ImageSteeringTests
         Assert.Equal((1, 7), (first.ChannelAxis, first.Channels));
         var last = SiteTable.Of(OneFeatureMap.Of(7, isChannelsLast: true)).Find(OneFeatureMap.Site);
         Assert.Equal((-1, 7), (last.ChannelAxis, last.Channels));
-        Assert.Equal([2L, 3L], first.SpaceAxes);
-        Assert.Equal([1L, 2L], last.SpaceAxes);
+        Assert.True(first.SpaceAxes.SequenceEqual([2, 3]));
+        Assert.True(last.SpaceAxes.SequenceEqual([1, 2]));
     }
 
     private static Model Patched(Model model, SteeringMap map, Mode mode, float strength) =>
