@@ -53,6 +53,23 @@ public sealed class FoldedTests
         Assert.True(folded > 0);
     }
 
+    [SharedFact]
+    public void A_shift_of_a_product_without_bias_goes_into_the_norm_that_adds_it_and_the_site_still_reads_as_the_transport()
+    {
+        var model = Exports.Open("stories260k-h16/genai-fp32");
+        var sites = SiteTable.Of(model).Matching(@".*\.(o_proj|down_proj)");
+        var map = new SteeringMap(sites.SelectMany(site => Map(site, Kind.Affine).Sites));
+        var folded = model.Apply(Steering.Patch(model, map, new SteeringOptions { Mode = Mode.Folded, Strength = 0.7f }));
+        var baked = Exports.Patch(model, map, Mode.Baked, 0.7f);
+        Assert.Equal(model.Graph.Nodes.Length, folded.Graph.Nodes.Length);
+        Assert.InRange(Exports.Worst(Logits(baked), Logits(folded)), 0, 1e-4);
+        var rows = Rows.Select(row => row.Select(id => id % 256).ToImmutableArray()).ToArray();
+        var names = sites.Select(site => site.Name).ToList();
+        var (expected, actual) = (Exports.Activations(baked, names.Select(SiteTable.Of(baked).Find), rows), Exports.Activations(folded, names.Select(SiteTable.Of(folded).Find), rows));
+        Assert.All(names, name => Assert.InRange(Exports.WorstRow(expected[name], actual[name], 64), 0, 1e-4));
+        Assert.Equal(model.Source.ToArray(), PatchRecord.Undo(folded).Source.ToArray());
+    }
+
     private static string? TryFold(Model model, SteeringMap map, out GraphPatch patch)
     {
         patch = GraphPatch.Empty;

@@ -12,7 +12,7 @@ public sealed class PatchedTableTests
     {
         var subject = Subject.Of(export);
         foreach (var site in subject.Tried)
-            foreach (var mode in Enum.GetValues<Mode>())
+            foreach (var mode in new[] { Mode.Baked, Mode.Live })
                 Same(subject.Table, Exports.Patch(subject.Model, subject.Map(kind, site), mode, 0.5f, (Positions)(site.Order % 4)), site.Name);
     }
 

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using OnnxSteer.Onnx;
+using OnnxSteer.Onnx.Patching;
 
 namespace OnnxSteer;
 
@@ -94,7 +95,9 @@ internal static class LanguageSites
             "BiasGelu" or "FastGelu" or "BiasSplitGelu" or "BiasAdd" when reader.Input(0) == value => reader.Input(1),
             _ when SkipNorm.Is(reader.Node) && (reader.Input(0) == value || reader.Input(1) == value) => SkipNorm.Bias(reader.Node),
             _ => null,
-        }).FirstOrDefault(bias => bias is not null && graph.IsWeight(bias));
+        }).FirstOrDefault(bias => bias is not null && graph.IsWeight(bias)
+            // A shift of the sum itself, folded into the norm, is none of the product's.
+            && (!bias.Contains(Names.Mark, StringComparison.Ordinal) || bias.StartsWith(FoldedMode.BiasOf(product.Node), StringComparison.Ordinal)));
     }
 
     /// <summary>What the paths of the base model's modules begin with, as <c>model.</c> in <c>model.layers.0</c>; null where blocks stand outermost.</summary>

@@ -50,9 +50,12 @@ internal static class FoldedMode
         return uses.SelectMany(use => Own(names, use));
     }
 
+    /// <summary>What a bias is called that folding gives to a node without one; where a fused norm takes it, it tells whose it is.</summary>
+    public static string BiasOf(Node node) => $"{(node.Name.Length > 0 ? node.Name : node.Outputs[0])}.bias";
+
     private static IEnumerable<Edit> Own(FreshNames names, ConstantUse use)
     {
-        var name = names.Value(use.Tensor is { Name.Length: > 0 } tensor ? tensor.Name : $"{(use.Reader.Name.Length > 0 ? use.Reader.Name : use.Reader.Outputs[0])}.bias");
+        var name = names.Value(use.Tensor is { Name.Length: > 0 } tensor ? tensor.Name : BiasOf(use.Owner));
         var bytes = use.Tensor is null ? Floats.Bytes(use.DataType, use.Numbers()) : use.Change.Of(use.Tensor).ToArray();
         return
         [

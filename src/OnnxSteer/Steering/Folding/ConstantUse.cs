@@ -12,6 +12,9 @@ namespace OnnxSteer;
 /// <param name="Change">What is done.</param>
 internal sealed record ConstantUse(Node Reader, int Input, Tensor? Tensor, double Number, DataType DataType, long[] Dims, TensorChange Change)
 {
+    /// <summary>The node whose bias it is: the reader, or a product that has none of its own.</summary>
+    public Node Owner { get; init; } = Reader;
+
     /// <summary>Whether it holds more than a number a channel, so that a reader cannot just get one of its own.</summary>
     public bool IsMatrix => Tensor is not null && Tensor.ElementCount > Change.Factor.Length;
 
@@ -34,6 +37,9 @@ internal sealed record FoldResult(IReadOnlyList<ConstantUse> Uses, string? Obsta
     public static FoldResult Refused(string obstacle) => new([], obstacle);
 
     public static FoldResult Of(ConstantUse use) => new([use]);
+
+    /// <summary>The same, of biases that are another node's.</summary>
+    public FoldResult OwnedBy(Node owner) => this with { Uses = [.. Uses.Select(use => use with { Owner = owner })] };
 
     /// <summary>Both of two.</summary>
     public FoldResult And(FoldResult other) => Obstacle is not null ? this : other.Obstacle is not null ? other : new([.. Uses, .. other.Uses]);

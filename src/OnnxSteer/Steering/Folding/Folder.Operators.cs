@@ -27,8 +27,15 @@ internal sealed partial class Folder
             : Bias(reader.Node, goal.Unscaled, reader.Input.Index, null);
     }
 
-    private static FoldResult NoBias(Node node, Goal goal) =>
-        goal.IsShifted ? FoldResult.Refused($"{node} has no bias, and the map shifts") : FoldResult.Nothing;
+    // A fused skip norm that alone reads the value has a bias for its sum, where a shift does the same. What is left of the site
+    // there lacks that bias, as it does where an optimizer has fused one.
+    private FoldResult NoBias(Node node, string value, Goal goal)
+    {
+        if (!goal.IsShifted)
+            return FoldResult.Nothing;
+        return Constants.Reads(node.Graph, value) == 1 && node.Graph.Consumers(value).FirstOrDefault() is { } reader && SkipNorm.Is(reader) && reader.Inputs.IndexOf(value) <= 1
+            ? Sum(reader, goal.Unscaled).OwnedBy(node) : FoldResult.Refused($"{node} has no bias, and the map shifts");
+    }
 
     private FoldResult Norm(Node node, string value, Goal goal, int scale, int? bias)
     {
