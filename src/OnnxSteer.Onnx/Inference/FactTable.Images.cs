@@ -1,3 +1,5 @@
+using System.Collections.Immutable;
+
 namespace OnnxSteer.Onnx.Inference;
 
 // Feature maps: which operators make them, and how their channels go through the others.
@@ -36,11 +38,11 @@ public sealed partial class FactTable
     }
 
     // A sum or product is a feature map where one side is. One constant a channel, as a norm's weight, tells how many there are.
-    private ValueFacts BroadcastImage(IEnumerable<string> inputs, ValueFacts result)
+    private ValueFacts BroadcastImage(ImmutableArray<string> inputs, ValueFacts result)
     {
         if (result.Rank is not >= MinImageRank)
             return result;
-        foreach (var facts in inputs.Where(name => name.Length > 0).Select(name => this[name]).Where(facts => facts.Layout != ImageLayout.None && facts.Rank == result.Rank))
+        foreach (var facts in inputs.Where(name => name.Length > 0).Select(FactsOf).Where(facts => facts.Layout != ImageLayout.None && facts.Rank == result.Rank))
         {
             if (result.Layout != ImageLayout.None && result.Layout != facts.Layout)
                 return result with { Layout = ImageLayout.None, FirstChannels = null };

@@ -55,7 +55,7 @@ public sealed partial class FactTable
         _ => ValueFacts.Unknown,
     };
 
-    private ValueFacts Input(Node node, int index) => node.Input(index) is { } value ? this[value] : ValueFacts.Unknown;
+    private ValueFacts Input(Node node, int index) => node.Input(index) is { } value ? FactsOf(value) : ValueFacts.Unknown;
 
     private static ValueFacts Constant(Node node) =>
         node.Attribute("value")?.Tensor is { } tensor ? Of(tensor)
@@ -138,7 +138,7 @@ public sealed partial class FactTable
     }
 
     private DataType QuantizedType(Node node) =>
-        node.Input(2) is { } zero ? this[zero].DataType : node.Attribute("output_dtype") is { Int: not 0 and var type } ? (DataType)type : DataType.UInt8;
+        node.Input(2) is { } zero ? FactsOf(zero).DataType : node.Attribute("output_dtype") is { Int: not 0 and var type } ? (DataType)type : DataType.UInt8;
 
     // Weights may come through a transpose or a dequantization of an initializer.
     private ImmutableArray<long>? WeightDims(Node node, int input, int steps = 0)
@@ -155,12 +155,15 @@ public sealed partial class FactTable
         };
     }
 
-    private ValueFacts Broadcast(IEnumerable<string> inputs)
+    private ValueFacts Broadcast(ImmutableArray<string> inputs)
     {
         var result = ValueFacts.Unknown;
         var (isRankKnown, isSizeKnown) = (true, true);
-        foreach (var facts in inputs.Where(name => name.Length > 0).Select(name => this[name]))
+        foreach (var name in inputs)
         {
+            if (name.Length == 0)
+                continue;
+            var facts = FactsOf(name);
             isRankKnown &= facts.Rank is not null;
             isSizeKnown &= facts.LastDim is not null || facts.Rank == 0;
             result = new(result.DataType == DataType.Undefined ? facts.DataType : result.DataType, Max(result.Rank, facts.Rank),
@@ -219,7 +222,7 @@ public sealed partial class FactTable
 
     private ValueFacts Concat(Node node)
     {
-        var inputs = node.Inputs.Where(name => name.Length > 0).Select(name => this[name]).ToList();
+        var inputs = node.Inputs.Where(name => name.Length > 0).Select(FactsOf).ToList();
         var merged = inputs.Aggregate(ValueFacts.Unknown, (all, facts) => all.Or(facts));
         if (node.Attribute("axis") is not { Int: var axis } || (merged.Rank is null && axis != -1))
             return merged with { LastDim = null };

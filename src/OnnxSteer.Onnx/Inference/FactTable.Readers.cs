@@ -50,7 +50,7 @@ public sealed partial class FactTable
         _isInferring = false;
         try
         {
-            var others = concat.Inputs.Where(input => input != value).Select(input => this[input].LastDim).ToList();
+            var others = concat.Inputs.Where(input => input != value).Select(input => FactsOf(input).LastDim).ToList();
             return others.Count == concat.Inputs.Length - 1 && others.TrueForAll(size => size is not null) ? all - others.Sum() : null;
         }
         finally

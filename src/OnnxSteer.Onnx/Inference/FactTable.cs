@@ -9,8 +9,11 @@ public sealed partial class FactTable
     private readonly Graph _graph;
     private readonly FactTable? _outer;
     private readonly Lock _lock;
-    private readonly Dictionary<string, ValueFacts> _facts = [];
     private readonly bool[] _isMet;
+
+    // By node: where the facts of its outputs begin.
+    private readonly int[] _outputs;
+    private readonly (ValueFacts Facts, bool IsKnown)[] _facts;
 
     // While a node's outputs are inferred, all that it needs is known already, save in a circle; then nothing is said.
     private bool _isInferring;
@@ -19,7 +22,10 @@ public sealed partial class FactTable
     {
         (_graph, _outer) = (graph, graph.Outer?.Facts);
         _lock = _outer?._lock ?? new Lock();
-        _isMet = new bool[graph.Nodes.Length];
+        (_isMet, _outputs) = (new bool[graph.Nodes.Length], new int[graph.Nodes.Length + 1]);
+        foreach (var node in graph.Nodes)
+            _outputs[node.Index + 1] = _outputs[node.Index] + node.Outputs.Length;
+        _facts = new (ValueFacts, bool)[_outputs[^1]];
     }
 
     /// <summary>The facts of a graph's values; of captured ones, those of the graph around it.</summary>
@@ -31,21 +37,24 @@ public sealed partial class FactTable
         get
         {
             lock (_lock)
-            {
-                if (_facts.TryGetValue(value, out var facts))
-                    return facts;
-                if (_graph.Producer(value) is { } node)
-                {
-                    if (_isInferring)
-                        return Stated(value);
-                    InferUpTo(node);
-                    return _facts.GetValueOrDefault(value);
-                }
-                if (_graph.Initializer(value) is { } tensor)
-                    return Of(tensor);
-                return _graph.Defines(value) || _outer is null ? Stated(value) : _outer[value].Or(Stated(value));
-            }
+                return FactsOf(value);
         }
+    }
+
+    private ValueFacts FactsOf(string value)
+    {
+        if (_graph.Producer(value) is { } node)
+        {
+            ref var entry = ref _facts[_outputs[node.Index] + node.Outputs.IndexOf(value)];
+            if (!entry.IsKnown && _isInferring)
+                return Stated(value);
+            if (!entry.IsKnown)
+                InferUpTo(node);
+            return entry.Facts;
+        }
+        if (_graph.Initializer(value) is { } tensor)
+            return Of(tensor);
+        return _outer is null || _graph.Defines(value) ? Stated(value) : _outer.FactsOf(value).Or(Stated(value));
     }
 
     // With what the node needs first, and what that needs; on a stack of its own, since graphs are deeper than the thread's.
@@ -60,7 +69,7 @@ public sealed partial class FactTable
                 _isMet[step.Node.Index] = true;
                 path.Push((step.Node, true));
                 foreach (var name in step.Node.Needs)
-                    if (!_facts.ContainsKey(name) && _graph.Producer(name) is { } before)
+                    if (_graph.Producer(name) is { } before && !_isMet[before.Index])
                         path.Push((before, false));
             }
     }
@@ -76,9 +85,10 @@ public sealed partial class FactTable
                 if (node.Output(i) is not { } value)
                     continue;
                 var facts = Infer(node, i);
-                if (!(facts is { DataType: not DataType.Undefined, Rank: not null, LastDim: not null }))
+                // A number has no axis to state anything of.
+                if (!(facts is { DataType: not DataType.Undefined, Rank: 0 } or { DataType: not DataType.Undefined, Rank: not null, LastDim: not null }))
                     facts = facts.Or(Stated(value));
-                _facts[value] = facts is { LastDim: null } ? facts with { LastDim = LastRead(value, facts) } : facts;
+                _facts[_outputs[node.Index] + i] = (facts is { LastDim: null } ? facts with { LastDim = LastRead(value, facts) } : facts, true);
             }
         }
         finally

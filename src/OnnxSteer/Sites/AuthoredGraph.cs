@@ -9,9 +9,11 @@ namespace OnnxSteer;
 /// <param name="Node">The node as it is now.</param>
 /// <param name="Inputs">Values it read; empty where an optional input is left out.</param>
 /// <param name="Outputs">Values it made; empty where an optional output is left out.</param>
-/// <param name="Order">Position in execution order.</param>
-internal sealed record AuthoredNode(Node Node, ImmutableArray<string> Inputs, ImmutableArray<string> Outputs, int Order)
+internal sealed record AuthoredNode(Node Node, ImmutableArray<string> Inputs, ImmutableArray<string> Outputs)
 {
+    /// <summary>Position in execution order.</summary>
+    public int Order { get; internal set; }
+
     public string OpType => Node.OpType;
 
     public string? Input(int index) => index < Inputs.Length && Inputs[index].Length > 0 ? Inputs[index] : null;
@@ -31,21 +33,15 @@ internal sealed class AuthoredGraph
 {
     private const int MaxSteps = 64;
 
-    private readonly Dictionary<string, AuthoredNode> _producers = [];
+    private readonly Dataflow _flow;
     private readonly HashSet<string> _outputs;
-    private readonly Lazy<ILookup<string, AuthoredNode>> _consumers;
-    private readonly Lazy<HashSet<string>> _content;
+    private readonly Lazy<Dataflow.Values> _content;
 
     private AuthoredGraph(Graph graph, AuthoredGraph? outer)
     {
         (Graph, Outer, Facts) = (graph, outer, FactTable.Of(graph));
-        Nodes = Read(graph);
-        foreach (var node in Nodes)
-            foreach (var output in node.Outputs.Where(output => output.Length > 0))
-                _producers[output] = node;
+        _flow = new Dataflow(Read(graph), Entries, graph.Nodes.Length + graph.Initializers.Length);
         _outputs = [.. graph.Outputs.Select(output => output.Name)];
-        _consumers = new(() => Nodes.SelectMany(node => node.Inputs.Where(input => input.Length > 0).Concat(node.Node.Captures).Distinct(), (node, name) => (node, name))
-            .ToLookup(use => use.name, use => use.node));
         _content = new(FindContent);
     }
 
@@ -56,7 +52,7 @@ internal sealed class AuthoredGraph
     public FactTable Facts { get; }
 
     /// <summary>The exporter's nodes, each behind those it needs.</summary>
-    public ImmutableArray<AuthoredNode> Nodes { get; }
+    public ImmutableArray<AuthoredNode> Nodes => _flow.Nodes;
 
     public static AuthoredGraph Of(Graph graph) => new(graph, graph.Outer is { } outer ? Of(outer) : null);
 
@@ -74,18 +70,18 @@ internal sealed class AuthoredGraph
     }
 
     /// <summary>The exporter's node that makes a value, or null.</summary>
-    public AuthoredNode? Producer(string value) => _producers.GetValueOrDefault(value);
+    public AuthoredNode? Producer(string value) => _flow.MakerOf(value);
 
     /// <summary>The exporter's nodes that read a value.</summary>
-    public IEnumerable<AuthoredNode> Consumers(string value) => _consumers.Value[value];
+    public ArraySegment<AuthoredNode> Consumers(string value) => _flow.ReadersOf(value);
 
     public bool IsOutput(string value) => _outputs.Contains(value);
 
     /// <summary>Whether a value depends on the tokens other than through their number. Masks, positions, rotary tables and the past do not.</summary>
-    public bool IsContent(string value) => _content.Value.Contains(value) || (!Graph.Defines(value) && Outer?.IsContent(value) == true);
+    public bool IsContent(string value) => _content.Value.Contains(value) || (Outer is not null && !Graph.Defines(value) && Outer.IsContent(value));
 
     /// <summary>Whether a value is a floating point tensor that depends on the tokens.</summary>
-    public bool IsActivation(string value) => Facts[value].DataType.IsFloat() && IsContent(value);
+    public bool IsActivation(string value) => IsContent(value) && Facts[value].DataType.IsFloat();
 
     /// <summary>Whether a value is known without running: an initializer or constant, or made of one by casts, transposes or dequantization.</summary>
     public bool IsWeight(string value)
@@ -115,12 +111,12 @@ internal sealed class AuthoredGraph
         or "QuantizeLinear" or "DequantizeLinear" or "DynamicQuantizeLinear";
 
     // Names as they were: a steered value's first maker bears the mark, and what was inserted before an input is seen through.
-    private static ImmutableArray<AuthoredNode> Read(Graph graph)
+    private static AuthoredNode[] Read(Graph graph)
     {
-        var authored = graph.Nodes.Where(node => !IsInserted(node)).ToList();
-        if (authored.Count == graph.Nodes.Length)
-            return Sorted([.. authored.Select(node => new AuthoredNode(node, node.Inputs, node.Outputs, 0))]);
-        return Sorted([.. authored.Select(node => new AuthoredNode(node, [.. node.Inputs.Select(Original)], [.. node.Outputs.Select(WithoutMark)], 0))]);
+        var authored = graph.Nodes.Where(node => !IsInserted(node)).ToArray();
+        return authored.Length == graph.Nodes.Length
+            ? Array.ConvertAll(authored, node => new AuthoredNode(node, node.Inputs, node.Outputs))
+            : Array.ConvertAll(authored, node => new AuthoredNode(node, [.. node.Inputs.Select(Original)], [.. node.Outputs.Select(WithoutMark)]));
 
         string Original(string value)
         {
@@ -134,61 +130,27 @@ internal sealed class AuthoredGraph
 
     private static bool IsInserted(Node node) => node.Name.Contains(Names.Mark, StringComparison.Ordinal);
 
-    // Main graphs may be in any order.
-    private static ImmutableArray<AuthoredNode> Sorted(List<AuthoredNode> nodes)
-    {
-        var made = new Dictionary<string, int>();
-        for (var i = 0; i < nodes.Count; i++)
-            foreach (var output in nodes[i].Outputs.Where(output => output.Length > 0))
-                made.TryAdd(output, i);
-        IEnumerable<int> Before(int i) => nodes[i].Inputs.Concat(nodes[i].Node.Captures).Select(name => made.GetValueOrDefault(name, -1)).Where(j => j >= 0);
-        if (!Enumerable.Range(0, nodes.Count).All(i => Before(i).All(j => j < i)))
-        {
-            var (placed, order, stack) = (new byte[nodes.Count], new List<int>(nodes.Count), new Stack<int>());
-            for (var first = 0; first < nodes.Count; first++)
-            {
-                stack.Push(first);
-                while (stack.TryPeek(out var i))
-                {
-                    if (placed[i] == 0)
-                    {
-                        placed[i] = 1;
-                        foreach (var j in Before(i).Where(j => placed[j] == 0))
-                            stack.Push(j);
-                    }
-                    else if (stack.Pop() is var done && placed[done] == 1)
-                    {
-                        placed[done] = 2;
-                        order.Add(done);
-                    }
-                }
-            }
-            nodes = [.. order.Select(i => nodes[i])];
-        }
-        return [.. nodes.Select((node, i) => node with { Order = i })];
-    }
+    // What comes in from outside and may depend on the tokens.
+    private IEnumerable<string> Entries => Graph.Outer is null ? Graph.Inputs.Select(input => input.Name) : Graph.FreeNames;
 
-    private HashSet<string> FindContent()
+    private Dataflow.Values FindContent()
     {
-        var content = Graph.Outer is null
-            ? Graph.Inputs.Select(input => input.Name)
-                .Where(name => !name.Contains("mask", StringComparison.Ordinal) && !name.Contains("position", StringComparison.Ordinal) && !name.StartsWith("past", StringComparison.Ordinal)
-                    && name is not ("img_ids" or "txt_ids")).ToHashSet()
-            : Graph.FreeNames.Where(name => Outer!.IsContent(name)).ToHashSet();
-        Spread(Nodes);
+        var content = _flow.NoValues();
+        foreach (var name in Entries.Where(name => Outer?.IsContent(name) ?? IsToken(name)))
+            content.Add(name);
+        content.Spread(DependsOnNumbers);
         // Tables of positions are looked up without the content, and added to it.
         foreach (var sum in Nodes.Where(node => node.OpType == "Add" && node.Inputs.Length == 2 && node.Inputs.Any(content.Contains)))
             foreach (var input in sum.Inputs.Where(input => !content.Contains(input)))
                 if (Producer(Source(input)) is { OpType: "Gather" } lookup && lookup.Input(0) is { } table && Facts[table] is { Rank: 2 } facts && facts.DataType.IsFloat() && IsWeight(table))
-                    content.UnionWith(lookup.Outputs);
-        Spread(Nodes);
+                    content.Add(lookup.Outputs[0]);
+        content.Spread(DependsOnNumbers);
         return content;
 
-        void Spread(ImmutableArray<AuthoredNode> nodes)
-        {
-            foreach (var node in nodes)
-                if (node.OpType is not ("Shape" or "Size") && (node.Inputs.Any(content.Contains) || node.Node.Captures.Any(content.Contains)))
-                    content.UnionWith(node.Outputs.Where(output => output.Length > 0));
-        }
+        static bool IsToken(string input) => !input.Contains("mask", StringComparison.Ordinal) && !input.Contains("position", StringComparison.Ordinal)
+            && !input.StartsWith("past", StringComparison.Ordinal) && input is not ("img_ids" or "txt_ids");
+
+        // On what a value holds, not on its shape alone.
+        static bool DependsOnNumbers(AuthoredNode node) => node.OpType is not ("Shape" or "Size");
     }
 }

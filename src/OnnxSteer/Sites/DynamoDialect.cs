@@ -41,7 +41,13 @@ internal static partial class DynamoDialect
         return scope;
     }
 
-    private static string? MetadataOf(Node node, string key) => node.Metadata.FirstOrDefault(entry => entry.Key == key).Value;
+    private static string? MetadataOf(Node node, string key)
+    {
+        foreach (var entry in node.Metadata)
+            if (entry.Key == key)
+                return entry.Value;
+        return null;
+    }
 
     [GeneratedRegex(@"'(?<item>[^']*)'")]
     private static partial Regex ListItem();

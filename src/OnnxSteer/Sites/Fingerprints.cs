@@ -10,7 +10,7 @@ public static class Fingerprints
 {
     // Enough to tell weights apart, little enough for models of any size.
     private const int SampleBytes = 64;
-    private const int Samples = 4;
+    private const int Samples = 4, SmallBytes = 4096;
 
     /// <summary>
     /// The fingerprint of a model. <c>Places</c> depends on site names and channels alone, so every export of one
@@ -20,78 +20,93 @@ public static class Fingerprints
     public static Fingerprint Of(Model model, SiteTable table) => new(OfPlaces(table), OfGraph(model), OfWeights(model));
 
     private static string OfPlaces(SiteTable table) =>
-        Digest(hash =>
+        Digest.Of(digest =>
         {
             foreach (var site in table.Sites.OrderBy(site => site.Name, StringComparer.Ordinal))
-                Add(hash, site.Name, site.Channels.ToString());
+                digest.Add(site.Name, site.Channels.ToString());
         });
 
     private static string OfGraph(Model model) =>
-        Digest(hash =>
+        Digest.Of(digest =>
         {
             foreach (var graph in model.Graphs)
             {
-                Add(hash, "graph", graph.Path);
+                digest.Add("graph", graph.Path);
                 foreach (var input in graph.Inputs)
-                    Add(hash, "input", input.Name);
+                    digest.Add("input", input.Name);
                 foreach (var node in graph.Nodes)
                 {
-                    Add(hash, node.Domain, node.OpType);
-                    Add(hash, [.. node.Inputs]);
-                    Add(hash, [.. node.Outputs]);
-                    Add(hash, [.. node.Attributes.Select(attribute => attribute.Name).Order(StringComparer.Ordinal)]);
+                    digest.Add(node.Domain, node.OpType);
+                    digest.Add(node.Inputs.AsSpan());
+                    digest.Add(node.Outputs.AsSpan());
+                    digest.Add(node.Attributes.IsEmpty ? [] : [.. node.Attributes.Select(attribute => attribute.Name).Order(StringComparer.Ordinal)]);
                 }
             }
         });
 
     private static string OfWeights(Model model) =>
-        Digest(hash =>
+        Digest.Of(digest =>
         {
-            Span<byte> sample = stackalloc byte[SampleBytes];
+            Span<byte> bytes = stackalloc byte[SmallBytes];
             foreach (var (graph, tensor) in model.Graphs.SelectMany(graph => graph.Initializers, (graph, tensor) => (graph, tensor))
                 .OrderBy(entry => entry.graph.Path, StringComparer.Ordinal).ThenBy(entry => entry.tensor.Name, StringComparer.Ordinal))
             {
-                Add(hash, graph.Path, tensor.Name, tensor.DataType.Name(), string.Join(',', tensor.Dims));
+                digest.Add(graph.Path, tensor.Name, tensor.DataType.Name(), string.Join(',', tensor.Dims));
                 if (tensor.DataType.Bits() == 0)
                     continue;
                 var length = tensor.ByteLength;
                 var size = (int)Math.Min(SampleBytes, length);
+                // All of a small tensor at once: reading takes longer than the digest.
+                if (length <= bytes.Length)
+                    tensor.Read(0, bytes[..(int)length]);
                 for (var i = 0; i < Samples; i++)
                 {
-                    tensor.Read((length - size) * i / (Samples - 1), sample[..size]);
-                    hash.AppendData(sample[..size]);
+                    var start = (length - size) * i / (Samples - 1);
+                    if (length > bytes.Length)
+                        tensor.Read(start, bytes[..size]);
+                    digest.Add(length > bytes.Length ? bytes[..size] : bytes.Slice((int)start, size));
                 }
             }
         });
 
-    private static string Digest(Action<IncrementalHash> add)
+    /// <summary>A SHA-256 over many small pieces, gathered first: a call for each takes longer than the digest.</summary>
+    private sealed class Digest : IDisposable
     {
-        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-        add(hash);
-        return Convert.ToHexStringLower(hash.GetHashAndReset())[..32];
-    }
+        private readonly IncrementalHash _hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        private readonly ArrayBufferWriter<byte> _bytes = new(1 << 16);
 
-    private static int Bytes(ReadOnlySpan<string> texts)
-    {
-        var sum = 0;
-        foreach (var text in texts)
-            sum += Encoding.UTF8.GetByteCount(text);
-        return sum;
-    }
-
-    // Texts and lists end with bytes that UTF-8 never holds, so that no two lists read alike.
-    private static void Add(IncrementalHash hash, params ReadOnlySpan<string> texts)
-    {
-        // A list at a time: a call for every text of a big graph takes longer than the digest.
-        var bytes = ArrayPool<byte>.Shared.Rent(texts.Length + 1 + Bytes(texts));
-        var length = 0;
-        foreach (var text in texts)
+        public static string Of(Action<Digest> add)
         {
-            length += Encoding.UTF8.GetBytes(text, bytes.AsSpan(length));
-            bytes[length++] = 0xFF;
+            using var digest = new Digest();
+            add(digest);
+            digest.Flush();
+            return Convert.ToHexStringLower(digest._hash.GetHashAndReset())[..32];
         }
-        bytes[length++] = 0xFE;
-        hash.AppendData(bytes.AsSpan(0, length));
-        ArrayPool<byte>.Shared.Return(bytes);
+
+        // Texts and lists end with bytes that UTF-8 never holds, so that no two lists read alike.
+        public void Add(params ReadOnlySpan<string> texts)
+        {
+            foreach (var text in texts)
+            {
+                Encoding.UTF8.GetBytes(text, _bytes);
+                _bytes.Write<byte>([0xFF]);
+            }
+            Add([0xFE]);
+        }
+
+        public void Add(ReadOnlySpan<byte> bytes)
+        {
+            _bytes.Write(bytes);
+            if (_bytes.WrittenCount >= 1 << 16)
+                Flush();
+        }
+
+        public void Dispose() => _hash.Dispose();
+
+        private void Flush()
+        {
+            _hash.AppendData(_bytes.WrittenSpan);
+            _bytes.ResetWrittenCount();
+        }
     }
 }

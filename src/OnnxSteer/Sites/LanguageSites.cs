@@ -25,7 +25,7 @@ internal static class LanguageSites
                 else if (indices[site.Name] is var at && sites[at].Places.All(place => !IsAround(model.GraphAt(place.At.Graph), graph.Graph)) && sites[at].Channels == site.Channels)
                     sites[at] = sites[at] with { Places = [.. sites[at].Places, .. site.Places] };
             }
-        return [.. sites.Select((site, order) => site with { Order = order })];
+        return [.. sites.Select((site, order) => site.Order == order ? site : site with { Order = order })];
     }
 
     /// <summary>

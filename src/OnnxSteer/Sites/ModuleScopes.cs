@@ -1,5 +1,4 @@
 using OnnxSteer.Onnx;
-using OnnxSteer.Onnx.Inference;
 
 namespace OnnxSteer;
 
@@ -21,58 +20,49 @@ internal readonly record struct ModuleOutput(string Scope, AuthoredNode Node, in
 /// </summary>
 internal sealed class ModuleScopes
 {
+    // More modules than any lies within.
+    private const int MaxDepth = 64;
+
     private const int MaxSteps = 16;
 
-    private readonly Func<AuthoredNode, int, string?> _scopeOf;
-    private readonly Dictionary<string, ModuleOutput> _outputs = [];
-    private readonly Dictionary<string, ModuleOutput> _own = [];
+    private readonly Func<AuthoredNode, int, string?> _pathOf;
+    private readonly Dictionary<string, Module> _modules = [];
 
-    private ModuleScopes(AuthoredGraph source, Func<AuthoredNode, int, string?> scopeOf) => (Source, _scopeOf) = (source, scopeOf);
+    // By node: the module of its first output, and whether quantizers and casts serve what reads them.
+    private readonly Module?[] _scopes;
+    private readonly bool[] _isSeenThrough;
+    private readonly List<Module> _giving = [];
+
+    private ModuleScopes(AuthoredGraph source, Func<AuthoredNode, int, string?> pathOf)
+    {
+        (Source, _pathOf) = (source, pathOf);
+        (_scopes, _isSeenThrough) = (new Module?[source.Nodes.Length], new bool[source.Nodes.Length]);
+        foreach (var node in source.Nodes)
+        {
+            _scopes[node.Order] = FindModule(node, 0);
+            _isSeenThrough[node.Order] = node.OpType is "QuantizeLinear" or "DynamicQuantizeLinear" || (node.OpType is "Cast" or "Identity" && PathOfOutput(node, 0) is null);
+        }
+        foreach (var node in source.Nodes)
+            for (var i = 0; i < node.Outputs.Length && !_isSeenThrough[node.Order]; i++)
+                if (node.Output(i) is { } value && source.IsActivation(value) && ModuleOf(node, i) is { } module)
+                    Add(module, node, i);
+    }
 
     public AuthoredGraph Source { get; }
 
-    public Graph Graph => Source.Graph;
-
-    public FactTable Facts => Source.Facts;
-
     /// <summary>What modules give out, in execution order.</summary>
-    public IEnumerable<ModuleOutput> Outputs => _outputs.Values.OrderBy(output => output.Node.Order);
+    public IEnumerable<ModuleOutput> Outputs => _giving.Select(module => module.Output!.Value).OrderBy(output => output.Node.Order);
 
     /// <summary>As <see cref="Outputs"/>, but of values made in the module itself, for readers not in it itself: parts of a module are not it.</summary>
-    public ModuleOutput? Own(string scope) => _own.TryGetValue(scope, out var output) ? output : null;
-
-    public static ModuleScopes Of(Graph graph) => Of(AuthoredGraph.Of(graph));
+    public ModuleOutput? Own(string scope) => _modules.GetValueOrDefault(scope)?.Own;
 
     /// <summary>Finds the modules of a graph.</summary>
     /// <param name="source">The graph.</param>
     /// <param name="scopeOf">The module that an output of a node is made in, or null; by default the path in the value's or node's name.</param>
-    public static ModuleScopes Of(AuthoredGraph source, Func<AuthoredNode, int, string?>? scopeOf = null)
-    {
-        var scopes = new ModuleScopes(source, scopeOf ?? PathOf);
-        foreach (var node in source.Nodes)
-            for (var i = 0; i < node.Outputs.Length; i++)
-                if (node.Output(i) is { } value && source.IsActivation(value) && !scopes.IsSeenThrough(node) && scopes.ScopeOf(node, i) is { } scope)
-                    scopes.Add(new ModuleOutput(scope, node, i));
-        return scopes;
-    }
-
-    /// <summary>The module an output of a node is made in. Nodes of quantizers belong to what they quantize.</summary>
-    public string? ScopeOf(AuthoredNode node, int output)
-    {
-        for (var steps = 0; steps < MaxSteps; steps++)
-        {
-            if (_scopeOf(node, output) is { Length: > 0 } scope)
-                return scope;
-            if (node.OpType is not ("QuantizeLinear" or "DequantizeLinear" or "Cast" or "Identity" or "DynamicQuantizeLinear")
-                || node.Input(0) is not { } source || Source.Producer(source) is not { } producer)
-                return null;
-            (node, output) = (producer, producer.Outputs.IndexOf(source));
-        }
-        return null;
-    }
+    public static ModuleScopes Of(AuthoredGraph source, Func<AuthoredNode, int, string?>? scopeOf = null) => new(source, scopeOf ?? PathOf);
 
     /// <summary>The module a value is made in, or null.</summary>
-    public string? ScopeOf(string value) => Source.Producer(value) is { } node ? ScopeOf(node, node.Outputs.IndexOf(value)) : null;
+    public string? ScopeOf(string value) => Source.Producer(value) is { } node ? ModuleOf(node, node.Outputs.IndexOf(value))?.Path : null;
 
     /// <summary>The path in a value's name (<c>/model/norm/Mul_1_output_0</c>), else that in its node's; null where neither has one.</summary>
     public static string? PathOf(AuthoredNode node, int output) => PathIn(node.Outputs[output]) ?? PathIn(node.Node.Name);
@@ -96,26 +86,83 @@ internal sealed class ModuleScopes
         return null;
     }
 
-    private void Add(ModuleOutput output)
+    private string? PathOfOutput(AuthoredNode node, int output) =>
+        output < node.Outputs.Length && _pathOf(node, output) is { Length: > 0 } path && path.AsSpan().Count('/') < MaxDepth ? path : null;
+
+    private Module? ModuleOf(AuthoredNode node, int output) => output == 0 ? _scopes[node.Order] : FindModule(node, output);
+
+    // Nodes of quantizers belong to what they quantize.
+    private Module? FindModule(AuthoredNode node, int output)
     {
-        var readers = Readers(output.Value, 0).ToList();
-        if (readers.Exists(reader => reader != output.Scope))
-            _own[output.Scope] = output;
-        for (var module = output.Scope; module.Length > 0; module = Parent(module))
-            if (readers.Exists(reader => !IsWithin(reader, module)))
-                _outputs[module] = output with { Scope = module };
+        for (var steps = 0; steps < MaxSteps; steps++)
+        {
+            if (PathOfOutput(node, output) is { } path)
+                return Known(path);
+            if (node.OpType is not ("QuantizeLinear" or "DequantizeLinear" or "Cast" or "Identity" or "DynamicQuantizeLinear")
+                || node.Input(0) is not { } source || Source.Producer(source) is not { } producer)
+                return null;
+            (node, output) = (producer, producer.Outputs.IndexOf(source));
+        }
+        return null;
     }
 
-    // Quantizers serve what reads them, and so do casts that belong to no module. The graph's outputs lie outside of all.
-    private IEnumerable<string> Readers(string value, int steps) =>
-        Source.Consumers(value).SelectMany(reader => steps < MaxSteps && IsSeenThrough(reader) ? Readers(reader.Outputs[0], steps + 1) : [ScopeOf(reader, 0) ?? ""])
-            .Concat(Source.IsOutput(value) ? [""] : []);
+    private Module Known(string path)
+    {
+        if (_modules.TryGetValue(path, out var module))
+            return module;
+        var around = path.LastIndexOf('/') is > 0 and var end ? Known(path[..end]) : null;
+        return _modules[path] = new Module(path, around);
+    }
 
-    private bool IsSeenThrough(AuthoredNode node) =>
-        node.OpType is "QuantizeLinear" or "DynamicQuantizeLinear" || (node.OpType is "Cast" or "Identity" && _scopeOf(node, 0) is not { Length: > 0 });
+    // A module gives a value out that is read by a node which lies not within it.
+    private void Add(Module scope, AuthoredNode node, int output)
+    {
+        var (shared, isRead) = (int.MaxValue, false);
+        Read(node.Outputs[output], 0);
+        if (isRead)
+            scope.Own = new ModuleOutput(scope.Path, node, output);
+        for (var module = scope; module is not null && module.Depth > shared; module = module.Around)
+        {
+            if (module.Output is null)
+                _giving.Add(module);
+            module.Output = new ModuleOutput(module.Path, node, output);
+        }
 
-    private static string Parent(string scope) => scope.LastIndexOf('/') is > 0 and var end ? scope[..end] : "";
+        // The graph's outputs lie outside of all.
+        void Read(string value, int steps)
+        {
+            foreach (var reader in Source.Consumers(value))
+                if (steps < MaxSteps && _isSeenThrough[reader.Order])
+                    Read(reader.Outputs[0], steps + 1);
+                else
+                    By(_scopes[reader.Order]);
+            if (Source.IsOutput(value))
+                By(null);
+        }
 
-    private static bool IsWithin(string scope, string module) =>
-        scope.StartsWith(module, StringComparison.Ordinal) && (scope.Length == module.Length || scope[module.Length] == '/');
+        void By(Module? reader) => (shared, isRead) = (Math.Min(shared, Module.Shared(scope, reader)), isRead || reader != scope);
+    }
+
+    /// <summary>A module, and the one it is a part of; null for an outermost one.</summary>
+    private sealed class Module(string path, Module? around)
+    {
+        public string Path { get; } = path;
+
+        public Module? Around { get; } = around;
+
+        /// <summary>How many modules the path goes through.</summary>
+        public int Depth { get; } = 1 + (around?.Depth ?? 0);
+
+        public ModuleOutput? Output { get; set; }
+
+        public ModuleOutput? Own { get; set; }
+
+        /// <summary>The depth of the innermost module that both lie within; 0 for none.</summary>
+        public static int Shared(Module? a, Module? b)
+        {
+            while (a != b)
+                (a, b) = (a?.Depth ?? 0) >= (b?.Depth ?? 0) ? (a!.Around, b) : (a, b!.Around);
+            return a?.Depth ?? 0;
+        }
+    }
 }

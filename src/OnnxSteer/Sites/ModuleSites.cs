@@ -9,11 +9,11 @@ internal static class ModuleSites
     {
         var builder = new SiteBuilder(graph.Graph, graph.Facts);
         var outputs = scopes.Outputs.ToList();
-        var prefixes = StatePrefixes(graph, outputs.Select(output => output.Scope));
-        string NameOf(string scope) => prefixes.GetValueOrDefault(scope.Split('/')[0], "") + Dotted(scope);
+        var prefixes = StatePrefixes(graph, outputs).GetAlternateLookup<ReadOnlySpan<char>>();
+        string NameOf(string scope) => prefixes.TryGetValue(RootOf(scope), out var prefix) ? prefix + Dotted(scope) : Dotted(scope);
         var stream = ResidualStream.Of(graph);
         var blocks = LanguageSites.ByBlock(graph, stream, scopes.ScopeOf).ToDictionary(entry => entry.Block, entry => entry.Sums);
-        var parents = outputs.Select(output => output.Scope.Split('/')[0]).Where((root, i) => outputs[i].Scope.Length > root.Length).ToHashSet();
+        var parents = outputs.Select(output => output.Scope).Where(scope => scope.Contains('/', StringComparison.Ordinal)).Select(scope => RootOf(scope).ToString()).ToHashSet();
         var named = new HashSet<string>();
         foreach (var output in outputs)
         {
@@ -36,6 +36,9 @@ internal static class ModuleSites
 
     private static string Dotted(string scope) => scope.Replace('/', '.');
 
+    // The outermost module that a scope lies in.
+    private static ReadOnlySpan<char> RootOf(string scope) => scope.IndexOf('/', StringComparison.Ordinal) is >= 0 and var end ? scope.AsSpan(0, end) : scope;
+
     // Dropout does nothing and leaves no node. GPT-2's stands between the embeddings and the first block.
     private static void AddDropout(SiteBuilder builder, AuthoredGraph graph, List<ModuleOutput> outputs, ImmutableArray<StreamSum> stream, Func<string, string> nameOf)
     {
@@ -47,27 +50,31 @@ internal static class ModuleSites
 
     // Modules that are not called themselves are missing in paths, but not in the names of parameters: OPT's '/decoder' is
     // 'model.decoder'. By outermost module, what its parameters' names have before it.
-    private static Dictionary<string, string> StatePrefixes(AuthoredGraph graph, IEnumerable<string> scopes)
+    private static Dictionary<string, string> StatePrefixes(AuthoredGraph graph, List<ModuleOutput> outputs)
     {
-        var roots = scopes.DistinctBy(Dotted).ToDictionary(Dotted, scope => scope.Split('/')[0]);
+        var scopes = new Dictionary<string, string>(outputs.Count);
+        foreach (var output in outputs)
+            scopes.TryAdd(Dotted(output.Scope), output.Scope);
+        var byPath = scopes.GetAlternateLookup<ReadOnlySpan<char>>();
         var found = new Dictionary<string, Dictionary<string, int>>();
         for (var around = graph.Graph; around is not null; around = around.Outer)
             foreach (var name in around.Initializers.Select(tensor => tensor.Name))
                 for (var start = 0; start >= 0 && start < name.Length; start = name.IndexOf('.', start) is >= 0 and var dot ? dot + 1 : -1)
-                    if (RootOf(name[start..]) is { } root)
+                    if (LongestIn(name.AsSpan(start)) is { } scope)
                     {
+                        var root = RootOf(scope).ToString();
                         var counts = found.TryGetValue(root, out var known) ? known : found[root] = [];
                         counts[name[..start]] = counts.GetValueOrDefault(name[..start]) + 1;
                         break;
                     }
         return found.ToDictionary(entry => entry.Key, entry => entry.Value.MaxBy(count => count.Value).Key);
 
-        // The outermost module of the longest path that the name begins with.
-        string? RootOf(string name)
+        // The scope of the longest path that the name begins with.
+        string? LongestIn(ReadOnlySpan<char> name)
         {
-            for (var end = name.LastIndexOf('.'); end > 0; end = name.LastIndexOf('.', end - 1))
-                if (roots.TryGetValue(name[..end], out var root))
-                    return root;
+            for (var end = name.LastIndexOf('.'); end > 0; end = name[..end].LastIndexOf('.'))
+                if (byPath.TryGetValue(name[..end], out var scope))
+                    return scope;
             return null;
         }
     }

@@ -49,7 +49,7 @@ internal sealed class SiteBuilder(Graph graph, FactTable facts)
             .ThenBy(found => found.Places[0].At.Range?.Start ?? 0).ThenBy(found => found.Places[0].At.Value, StringComparer.Ordinal)
             .Select(found =>
             {
-                var names = found.Names.Distinct().OrderByDescending(name => name.Length).ToList();
+                List<string> names = found.Names.Count == 1 ? found.Names : [.. found.Names.Distinct().OrderByDescending(name => name.Length)];
                 var shorter = basePrefix is null ? [] : names.Where(name => name.StartsWith(basePrefix, StringComparison.Ordinal)).Select(name => name[basePrefix.Length..]);
                 return new Site(names[0], [.. names.Skip(1).Concat(shorter)], [.. found.Places.Select(place => WithBias(place, missingBias))],
                     found.Facts.DataType, found.Facts.Rank, found.Facts.ChannelAxis, found.Channels, order++, found.Evidence, found.Confidence, found.Facts.Layout);

@@ -20,10 +20,13 @@ public sealed class SiteTable
     private SiteTable(Model model, string dialect, string evidence, ImmutableArray<Site> sites)
     {
         (_model, Dialect, Evidence, Sites) = (model, dialect, evidence, sites);
-        _byName = [];
+        _byName = new Dictionary<string, Site>(sites.Sum(site => 1 + site.Aliases.Length));
         // A name of its own beats an alias of another site.
-        foreach (var (name, site) in sites.Select(site => (site.Name, site)).Concat(sites.SelectMany(site => site.Aliases, (site, alias) => (alias, site))))
-            _byName.TryAdd(name, site);
+        foreach (var site in sites)
+            _byName.TryAdd(site.Name, site);
+        foreach (var site in sites)
+            foreach (var alias in site.Aliases)
+                _byName.TryAdd(alias, site);
     }
 
     /// <summary>Which exporter's names the graph bears: <c>genai</c>, <c>dynamo</c>, <c>torchscript</c>; <c>structure</c> where only dataflow tells; else <c>unknown</c>.</summary>

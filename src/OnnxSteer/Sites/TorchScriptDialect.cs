@@ -15,14 +15,22 @@ internal static partial class TorchScriptDialect
 
     private static string? Recognise(Model model)
     {
-        var own = model.Graphs.SelectMany(graph => graph.Nodes)
-            .Where(node => node.OpType != "Constant" && node.Output(0) is not null && !node.Name.Contains(Names.Mark, StringComparison.Ordinal)).ToList();
-        var named = own.Count(node => ValueName().IsMatch(node.Outputs[0]));
-        if (named == 0 || 3 * named < own.Count)
+        var (own, named, renamed) = (0, 0, new HashSet<string>());
+        foreach (var node in model.Graphs.SelectMany(graph => graph.Nodes))
+        {
+            if (node.OpType == "Constant" || node.Output(0) is not { } value || node.Name.Contains(Names.Mark, StringComparison.Ordinal))
+                continue;
+            own++;
+            if (!ValueName().IsMatch(value))
+                continue;
+            named++;
+            if (ModuleScopes.PathIn(node.Name) is null)
+                renamed.Add(node.OpType);
+        }
+        if (named == 0 || 3 * named < own)
             return null;
-        var lost = own.Where(node => ModuleScopes.PathIn(node.Name) is null && ValueName().IsMatch(node.Outputs[0])).Select(node => node.OpType).Distinct().Order().ToList();
-        return $"{named} of {own.Count} values are named after their module's path; producer '{model.Producer}'"
-            + (lost.Count > 0 ? $"; an optimizer or quantizer renamed nodes since ({string.Join(", ", lost.Take(4))})" : "");
+        return $"{named} of {own} values are named after their module's path; producer '{model.Producer}'"
+            + (renamed.Count > 0 ? $"; an optimizer or quantizer renamed nodes since ({string.Join(", ", renamed.Order().Take(4))})" : "");
     }
 
     [GeneratedRegex(@"^/[^:]+_output_\d")]
