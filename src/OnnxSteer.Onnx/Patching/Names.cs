@@ -12,10 +12,13 @@ public static class Names
     /// A name that nothing in the model bears: <c>NAME__onnxsteer1</c>, or the next number that is free. Patches of one
     /// model never collide.
     /// </summary>
-    public static string Fresh(Model model, string name)
+    /// <param name="model">The model.</param>
+    /// <param name="name">What the name begins with.</param>
+    /// <param name="taken">Names that are to be borne by something else; null for none.</param>
+    public static string Fresh(Model model, string name, IReadOnlySet<string>? taken = null)
     {
         var number = PatchRecord.Count(model) + 1;
-        while (model.Knows($"{name}{Mark}{number}"))
+        while (model.Knows($"{name}{Mark}{number}") || taken?.Contains($"{name}{Mark}{number}") == true)
             number++;
         return $"{name}{Mark}{number}";
     }

@@ -4,8 +4,9 @@ using OnnxSteer.Onnx.Patching;
 namespace OnnxSteer;
 
 /// <summary>
-/// Names for the values and nodes of one patch that neither the model nor the patch has yet. A node's name stays below the
-/// path of the module it belongs to, so that a steered graph has the same modules.
+/// Names for the values and nodes of one patch that neither the model nor the patch has yet. A name ends with the mark and a number,
+/// so that a steered value's first maker still tells its name where two branches have a value of that name, and a node's name
+/// stays below the path of the module it belongs to: a steered graph has the same modules.
 /// </summary>
 internal sealed class FreshNames(Model model)
 {
@@ -14,9 +15,8 @@ internal sealed class FreshNames(Model model)
 
     public string Value(string hint)
     {
-        var name = Names.Fresh(model, hint);
-        for (var i = 2; !values.Add(name); i++)
-            name = Names.Fresh(model, $"{hint}.{i}");
+        var name = Names.Fresh(model, hint, values);
+        values.Add(name);
         return name;
     }
 

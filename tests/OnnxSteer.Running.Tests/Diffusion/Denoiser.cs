@@ -73,25 +73,27 @@ internal sealed class Denoiser
     }
 
     /// <summary>One run with default optimizations on one thread.</summary>
-    public Dictionary<string, Values> Run(Model model, IEnumerable<string> outputs, IReadOnlyDictionary<string, float[]>? dials = null)
+    public Dictionary<string, Values> Run(Model model, IEnumerable<string> outputs, IReadOnlyDictionary<string, float[]>? dials = null, Adapter? adapter = null)
     {
         using var session = Open(model);
-        return Run(session, Inputs, outputs, dials);
+        return Run(session, Inputs, outputs, dials, adapter);
     }
 
     /// <summary>A session on one thread.</summary>
     public static Session Open(Model model) => Sessions.Open(ContribLowering.Lower(model), Runner.OneThread);
 
     public static Dictionary<string, Values> Run(
-        Session session, IReadOnlyDictionary<string, (Array Data, long[] Shape)> inputs, IEnumerable<string> outputs, IReadOnlyDictionary<string, float[]>? dials = null)
+        Session session, IReadOnlyDictionary<string, (Array Data, long[] Shape)> inputs, IEnumerable<string> outputs, IReadOnlyDictionary<string, float[]>? dials = null,
+        Adapter? adapter = null)
     {
         var feeds = session.Inputs.ToDictionary(input => input.Name, input => Feed(input, inputs[input.Name]));
-        foreach (var (name, strengths) in dials ?? new Dictionary<string, float[]>())
-            feeds[name] = OrtValue.FromMemory(strengths, strengths.Length);
+        foreach (var (name, numbers) in dials ?? new Dictionary<string, float[]>())
+            feeds[name] = Feed(session.OverridableInitializers.Single(input => input.Name == name), (numbers, [numbers.Length]));
+        var options = adapter is null ? null : new RunOptions { Adapters = [adapter] };
         try
         {
             string[] names = [.. outputs.Distinct()];
-            using var results = session.Run(feeds, names, null);
+            using var results = session.Run(feeds, names, options);
             return names.ToDictionary(name => name, name => new Values(results[name].ToSingles(), results[name].Shape.ToArray()));
         }
         finally

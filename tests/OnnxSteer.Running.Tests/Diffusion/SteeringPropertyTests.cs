@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using OnnxSteer.Fixtures;
 using OnnxSteer.Onnx.Inference;
 
@@ -58,6 +59,36 @@ public sealed class SteeringPropertyTests
             var worst = Exports.Worst(expected, actual) / Math.Max(1, Bits.Largest(expected));
             Assert.True(worst <= other.Tolerance, $"{site.Name}: {worst}");
         }
+    }
+
+    [SharedTheory]
+    [InlineData("tiny/sd15-unet", "tiny/sd15-unet-optimized", 1e-4)]
+    [InlineData("shapes32", "shapes32-optimized", 2e-2)]
+    public void Before_a_bias_that_the_next_operator_adds_every_mode_does_what_it_does_behind(string first, string second, double tolerance)
+    {
+        var (one, other, modes) = (Denoiser.Of(first), Denoiser.Of(second), new List<string>());
+        var sites = other.Table.Sites.Where(site => site.Places[0].Hook == Hook.BeforeBias).ToList();
+        Assert.NotEmpty(sites);
+        foreach (var (index, site) in (Exhaustive.IsOn ? sites : sites.Where((_, i) => i % (1 + sites.Count / 4) == 0)).Index())
+        {
+            var random = new Random(site.Order);
+            var largest = Bits.Largest(one.Unsteered[one.Table.Find(site.Name).Name].Data);
+            var bounds = 0.4f * largest;
+            ImmutableArray<float> w = [.. Enumerable.Range(0, site.Channels).Select(_ => 0.4f + 1.2f * random.NextSingle())], b = [.. w.Select(_ => (random.NextSingle() - 0.5f) * 4 * largest)];
+            // Bounds part values only where rounding moves none across.
+            var map = new SteeringMap([new SiteTransport(site.Name, index % 2 == 1 && !other.IsHalf
+                ? Transport.Of(site.Name, w, b, [.. w.Select(_ => -bounds)], [.. w.Select(_ => bounds)]) : Transport.Of(site.Name, w, b))]);
+            var (expected, plain) = (one.Run(Denoiser.Patch(one.Model, map, Mode.Baked, Strength), [one.Output])[one.Output].Data, one.Unsteered[one.Output].Data);
+            Assert.True(Exports.Worst(expected, plain) > 2 * tolerance * Math.Max(1, Bits.Largest(expected)), $"{site.Name}: too little changed to tell");
+            foreach (var mode in EveryMode.Of(other.Model, map, Strength))
+            {
+                var actual = other.Run(mode.Model, [other.Output], mode.Dials, mode.Adapter)[other.Output].Data;
+                var worst = Exports.Worst(expected, actual) / Math.Max(1, Bits.Largest(expected));
+                Assert.True(worst <= tolerance, $"{site.Name}, {mode.Name}: {worst}");
+                modes.Add(mode.Name);
+            }
+        }
+        Assert.Contains("folded", modes);
     }
 
     private static IEnumerable<Site> Sample(IReadOnlyList<Site> sites, int count) =>
