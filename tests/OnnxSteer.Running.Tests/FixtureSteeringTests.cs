@@ -96,7 +96,9 @@ public sealed class FixtureSteeringTests
     // Measured, with no tap at all: ONNX Runtime computes float16 on the CPU in float32 between casts, and drops pairs of casts that
     // an inserted node parts, so that sums round once more or less.
     private static bool ChangesBits(string export, Site site) =>
-        site.DataType == DataType.Float16 || (export == "tiny/gpt2-dynamo" && site.Name == "transformer.h.2");
+        site.DataType == DataType.Float16 || (export == "tiny/gpt2-dynamo" && site.Name == "transformer.h.2")
+        // ONNX Runtime fuses the head with the division of the soft cap behind it, which an inserted node parts.
+        || (export == "tiny/gemma2-optimum-eager" && site.Name == "lm_head");
 
     // How far from T(z), in units of what rounding explains.
     private static double Worst(Site site, Transport transport, float strength, float[] before, float[] after)
