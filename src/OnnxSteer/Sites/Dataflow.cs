@@ -64,7 +64,7 @@ internal sealed class Dataflow
 
     /// <summary>The nodes that read a value, themselves or in a subgraph, in execution order.</summary>
     public ArraySegment<AuthoredNode> ReadersOf(string value) =>
-        _numbers.TryGetValue(value, out var number) ? new ArraySegment<AuthoredNode>(_readers, _read[number], _read[number + 1] - _read[number]) : [];
+        _numbers.TryGetValue(value, out var number) ? new ArraySegment<AuthoredNode>(_readers, _read[number], _read[number + 1] - _read[number]) : ArraySegment<AuthoredNode>.Empty;
 
     /// <summary>No values; those of this graph can be added.</summary>
     public Values NoValues() => new(this);
