@@ -81,22 +81,6 @@ internal static class LanguageSites
         }
     }
 
-    /// <summary>
-    /// The bias that a value lacks of its module's output, because the operator that reads it adds it: fused skip norms and
-    /// activations. Null for none.
-    /// </summary>
-    public static string? MissingBias(AuthoredGraph graph, string value)
-    {
-        if (graph.Producer(graph.Source(value)) is not { OpType: "MatMul" or "FusedMatMul" or "MatMulNBits" } product || product.Input(5) is not null)
-            return null;
-        return graph.Consumers(value).Select(reader => reader.OpType switch
-        {
-            "BiasGelu" or "FastGelu" or "BiasSplitGelu" or "BiasAdd" when reader.Input(0) == value => reader.Input(1),
-            _ when SkipNorm.Is(reader.Node) && (reader.Input(0) == value || reader.Input(1) == value) => SkipNorm.Bias(reader.Node),
-            _ => null,
-        }).FirstOrDefault(bias => bias is not null && graph.IsWeight(bias));
-    }
-
     /// <summary>What the paths of the base model's modules begin with, as <c>model.</c> in <c>model.layers.0</c>; null where blocks stand outermost.</summary>
     public static string? BasePrefix(IEnumerable<string> blocks) =>
         blocks.FirstOrDefault() is { } block && block.Count(c => c == '.') > 1 ? block[..(block.IndexOf('.') + 1)] : null;
