@@ -50,7 +50,7 @@ public sealed class BranchModeTests
         var projections = Enumerable.Range(0, 3).Select(row => direction.Unit.Select((unit, channel) => (double)unit * Plain.Values[GateSite][(row * 12 + 9) * gate.Channels + channel]).Sum()).Order().ToArray();
         var threshold = (float)((projections[0] + projections[1]) / 2);
         foreach (var name in new[] { GateSite, "model.layers.3" })
-            foreach (var pooling in new Pooling?[] { null, Pooling.Mean })
+            foreach (var pooling in positions == Positions.All ? new Pooling?[] { null, Pooling.Mean } : [null])
             {
                 var map = Plain.Map(Kind.Affine, Plain.Table.Find(name));
                 var options = new SteeringOptions { Strength = Strength, Positions = positions, Gate = new Gate(direction, threshold, pooling) };

@@ -35,7 +35,7 @@ internal static partial class DiffusersDialect
     private static ImmutableArray<Site> Sites(AuthoredGraph graph)
     {
         var exports = new ModuleExports(graph, PathOf);
-        var builder = new SiteBuilder(graph.Graph, graph.Facts);
+        var builder = new SiteBuilder(graph);
         foreach (var module in exports.Modules)
         {
             var name = module.Replace('/', '.');
@@ -47,7 +47,7 @@ internal static partial class DiffusersDialect
                 builder.Add(name + element, export.Node.Node, export.Output, by, Confidence.Certain, hook: export.Hook);
             }
         }
-        return builder.Build(null, value => LanguageSites.MissingBias(graph, value));
+        return builder.Build(null);
     }
 
     private static IEnumerable<(string Element, Export Export, string Evidence)> ElementsOf(ModuleExports exports, string module)

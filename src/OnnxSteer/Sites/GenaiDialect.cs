@@ -34,7 +34,7 @@ internal static partial class GenaiDialect
     private static ImmutableArray<Site> Sites(AuthoredGraph graph, bool packs)
     {
         var scopes = ModuleScopes.Of(graph, ScopeOf);
-        var builder = new SiteBuilder(graph.Graph, graph.Facts);
+        var builder = new SiteBuilder(graph);
         foreach (var output in scopes.Outputs)
         {
             var (scope, value) = (output.Scope, output.Value);
@@ -57,7 +57,7 @@ internal static partial class GenaiDialect
         var stream = ResidualStream.Of(graph);
         LanguageSites.AddStream(builder, graph, stream, scopes.ScopeOf, NameOf, _ => true);
         LanguageSites.AddHeads(builder, graph, scopes.ScopeOf, NameOf);
-        return builder.Build("model.", value => LanguageSites.MissingBias(graph, value));
+        return builder.Build("model.");
     }
 
     // The sum inside a skip norm is none of the norm's.

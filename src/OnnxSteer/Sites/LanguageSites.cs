@@ -1,6 +1,5 @@
 using System.Collections.Immutable;
 using OnnxSteer.Onnx;
-using OnnxSteer.Onnx.Patching;
 
 namespace OnnxSteer;
 
@@ -80,24 +79,6 @@ internal static class LanguageSites
             builder.Add($"{attention}.heads.{head}", producer.Node, producer.Outputs.IndexOf(heads.Value),
                 $"structure: part {range} of what '{heads.Projection.Node.Label}' projects; {heads.Evidence}", confidence, range);
         }
-    }
-
-    /// <summary>
-    /// The bias that a value lacks of its module's output, because the operator that reads it adds it: fused skip norms and
-    /// activations. Null for none.
-    /// </summary>
-    public static string? MissingBias(AuthoredGraph graph, string value)
-    {
-        if (graph.Producer(graph.Source(value)) is not { OpType: "MatMul" or "FusedMatMul" or "MatMulNBits" } product || product.Input(5) is not null)
-            return null;
-        return graph.Consumers(value).Select(reader => reader.OpType switch
-        {
-            "BiasGelu" or "FastGelu" or "BiasSplitGelu" or "BiasAdd" when reader.Input(0) == value => reader.Input(1),
-            _ when SkipNorm.Is(reader.Node) && (reader.Input(0) == value || reader.Input(1) == value) => SkipNorm.Bias(reader.Node),
-            _ => null,
-        }).FirstOrDefault(bias => bias is not null && graph.IsWeight(bias)
-            // A shift of the sum itself, folded into the norm, is none of the product's.
-            && (!bias.Contains(Names.Mark, StringComparison.Ordinal) || bias.StartsWith(FoldedMode.BiasOf(product.Node), StringComparison.Ordinal)));
     }
 
     /// <summary>What the paths of the base model's modules begin with, as <c>model.</c> in <c>model.layers.0</c>; null where blocks stand outermost.</summary>

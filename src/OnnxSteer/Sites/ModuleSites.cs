@@ -7,7 +7,7 @@ internal static class ModuleSites
 {
     public static ImmutableArray<Site> Of(AuthoredGraph graph, ModuleScopes scopes)
     {
-        var builder = new SiteBuilder(graph.Graph, graph.Facts);
+        var builder = new SiteBuilder(graph);
         var outputs = scopes.Outputs.ToList();
         var prefixes = StatePrefixes(graph, outputs).GetAlternateLookup<ReadOnlySpan<char>>();
         string NameOf(string scope) => prefixes.TryGetValue(RootOf(scope), out var prefix) ? prefix + Dotted(scope) : Dotted(scope);
@@ -31,7 +31,7 @@ internal static class ModuleSites
         LanguageSites.AddStream(builder, graph, stream, scopes.ScopeOf, NameOf, block => !named.Contains(block));
         LanguageSites.AddHeads(builder, graph, scopes.ScopeOf, NameOf);
         AddDropout(builder, graph, outputs, stream, NameOf);
-        return builder.Build(LanguageSites.BasePrefix(blocks.Keys.Select(NameOf)), value => LanguageSites.MissingBias(graph, value));
+        return builder.Build(LanguageSites.BasePrefix(blocks.Keys.Select(NameOf)));
     }
 
     private static string Dotted(string scope) => scope.Replace('/', '.');

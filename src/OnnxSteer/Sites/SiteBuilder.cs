@@ -5,9 +5,11 @@ using OnnxSteer.Onnx.Inference;
 namespace OnnxSteer;
 
 /// <summary>Gathers what a dialect finds: modules with one value become one site with aliases, in execution order.</summary>
-internal sealed class SiteBuilder(Graph graph, FactTable facts)
+internal sealed class SiteBuilder(AuthoredGraph source)
 {
     private readonly Dictionary<ValuePlace, Found> _found = [];
+
+    private Graph Graph => source.Graph;
 
     /// <summary>Adds a module's output. Of several modules with the same value the one with the longest path gives the name.</summary>
     /// <returns>Whether it can be steered: type and channels are known.</returns>
@@ -39,36 +41,35 @@ internal sealed class SiteBuilder(Graph graph, FactTable facts)
             _found.Add(places[0].At, new Found(places.ToImmutable(), [module], evidence, confidence, facts, start));
     }
 
-    /// <summary>The sites.</summary>
+    /// <summary>The sites: of values that are their module's output, or lack a bias of it that is known and added outside.</summary>
     /// <param name="basePrefix">What the paths of the base model's modules begin with; they have an alias without it. Null for nothing.</param>
-    /// <param name="missingBias">Tells the constant that a value lacks of its module's output.</param>
-    public ImmutableArray<Site> Build(string? basePrefix, Func<string, string?>? missingBias = null)
+    public ImmutableArray<Site> Build(string? basePrefix)
     {
         var order = 0;
-        return [.. _found.Values.OrderBy(found => found.Places[0].NodeIndex).ThenByDescending(found => found.Places[0].Hook is Hook.Unfuse or Hook.Absent)
+        return [.. _found.Values.Where(found => !found.Places.Any(place => FusedBias.IsInside(source, place.At.Value))).OrderBy(found => found.Places[0].NodeIndex).ThenByDescending(found => found.Places[0].Hook is Hook.Unfuse or Hook.Absent)
             .ThenBy(found => found.Places[0].At.Range?.Start ?? 0).ThenBy(found => found.Places[0].At.Value, StringComparer.Ordinal)
             .Select(found =>
             {
                 List<string> names = found.Names.Count == 1 ? found.Names : [.. found.Names.Distinct().OrderByDescending(name => name.Length)];
                 var shorter = basePrefix is null ? [] : names.Where(name => name.StartsWith(basePrefix, StringComparison.Ordinal)).Select(name => name[basePrefix.Length..]);
-                return new Site(names[0], [.. names.Skip(1).Concat(shorter)], [.. found.Places.Select(place => WithBias(place, missingBias))],
+                return new Site(names[0], [.. names.Skip(1).Concat(shorter)], [.. found.Places.Select(place => WithBias(place))],
                     found.Facts.DataType, found.Facts.Rank, found.Facts.ChannelAxis, found.Channels, order++, found.Evidence, found.Confidence, found.Facts.Layout);
             })];
     }
 
-    private static Place WithBias(Place place, Func<string, string?>? missingBias) =>
-        place.Hook == Hook.After && place.At.Range is null && missingBias?.Invoke(place.At.Value) is { } bias ? place with { Hook = Hook.BeforeBias, MissingBias = bias } : place;
+    private Place WithBias(Place place) =>
+        place.Hook == Hook.After && place.At.Range is null && FusedBias.Of(source, place.At.Value) is { } bias ? place with { Hook = Hook.BeforeBias, MissingBias = bias } : place;
 
     // A value is named as before any patch; what makes it now may be an inserted node.
     private (Place Place, ValueFacts Facts, int Size)? PlaceOf(Node node, int output, AxisRange? range, AxisRange? moduleRange, Hook hook)
     {
         var value = AuthoredGraph.WithoutMark(node.Output(output) ?? $"{StemOf(node)}output_{output}");
         // A sum has the type and size of the norm beside it.
-        var known = facts[hook is Hook.After ? value : node.Outputs[0]];
+        var known = source.Facts[hook is Hook.After ? value : node.Outputs[0]];
         if (!known.DataType.IsFloat() || known.Channels is not (> 0 and <= int.MaxValue and var channels))
             return null;
-        var maker = hook == Hook.After ? graph.Producer(value) ?? node : node;
-        return (new Place(new ValuePlace(graph.Path, value, range), maker.Index, maker.Label, moduleRange, hook), known, range?.Length ?? (int)channels);
+        var maker = hook == Hook.After ? Graph.Producer(value) ?? node : node;
+        return (new Place(new ValuePlace(Graph.Path, value, range), maker.Index, maker.Label, moduleRange, hook), known, range?.Length ?? (int)channels);
     }
 
     // The name an exporter would have given: beside the norm's own output, as that was called before any patch.

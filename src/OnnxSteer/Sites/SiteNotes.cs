@@ -30,6 +30,9 @@ internal static class SiteNotes
         var lacking = table.Sites.Where(site => site.Places.Any(place => place.MissingBias is not null)).ToList();
         if (lacking.Count > 0)
             notes.Add($"{lacking.Count} values lack their module's bias, which the next operator adds; it is taken into account: {List(lacking.Select(site => site.Name))}.");
+        var fused = AuthoredGraph.All(model).SelectMany(graph => graph.Nodes, (graph, node) => (node.Node.Label, Values: FusedBias.InAttention(node).Where(value => FusedBias.IsInside(graph, value)).ToList())).Where(entry => entry.Values.Count > 0).ToList();
+        if (fused.Count > 0)
+            notes.Add($"{fused.Sum(entry => entry.Values.Count)} projections of queries, keys or values are no sites, since attention adds their biases inside ({List(fused.Select(entry => $"'{entry.Label}'"))}); without these they are steered as {SiteTable.ValuePrefix}{fused[0].Values[0]}.");
         if (DecoderSignature.TryOf(model) is { } signature && !table.Sites.IsEmpty)
         {
             var names = table.Sites.SelectMany(site => site.Names).ToList();

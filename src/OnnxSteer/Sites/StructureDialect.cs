@@ -25,7 +25,7 @@ internal static partial class StructureDialect
             return [];
         var reader = new StreamReader(graph, stream);
         reader.Read();
-        return reader.Builder.Build("model.", value => LanguageSites.MissingBias(graph, value));
+        return reader.Builder.Build("model.");
     }
 
     [GeneratedRegex(@"^(?<module>((?<block>(?:[A-Za-z_]\w*\.)*?\d+)\.)?[A-Za-z_][\w.]*?)(?:\.MatMul|\.Add|\.layernorm)?\.(?:weight|bias|qweight)\w*$", RegexOptions.ExplicitCapture)]
@@ -36,7 +36,7 @@ internal static partial class StructureDialect
         private readonly Dictionary<AuthoredNode, AttentionHeads> _heads = [];
         private readonly HashSet<AuthoredNode> _outputs = [];
 
-        public SiteBuilder Builder { get; } = new(graph.Graph, graph.Facts);
+        public SiteBuilder Builder { get; } = new(graph);
 
         public void Read()
         {
