@@ -26,7 +26,7 @@ internal sealed class GateOptions
     {
         if (call.GetValue(_file) is not { } file)
             return call.GetValue(_site) is null && call.GetValue(_threshold) is null ? null
-                : throw new OnnxException("--gate-site and --gate-threshold belong to a gate; name its file with --gate.");
+                : throw new UsageException("--gate-site and --gate-threshold belong to a gate; name its file with --gate.");
         var direction = Direction.Load(file, call.GetValue(_site));
         return new Gate(direction, call.GetValue(_threshold) ?? direction.Threshold
             ?? throw new OnnxException($"'{file}' holds no '{direction.Site}/threshold'; give one with --gate-threshold, in units of the activation."), call.TokenPooling(_pooling));

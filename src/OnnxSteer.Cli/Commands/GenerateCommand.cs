@@ -1,5 +1,7 @@
 using System.CommandLine;
 using System.Globalization;
+using OnnxSteer.Onnx;
+using OnnxSteer.Onnx.Patching;
 using OnnxSteer.Ort;
 using OnnxSteer.Running;
 
@@ -34,6 +36,7 @@ internal static class GenerateCommand
             var dials = (call.GetValue(strength) ?? []).Select(text => ParseDial("--strength", text, Steering.DialOf))
                 .Concat((call.GetValue(choice) ?? []).Select(text => ParseDial("--choose", text, Steering.ChoiceOf))).GroupBy(dial => dial.Key).ToDictionary(group => group.Key, group => group.Last().Value);
             var opened = call.OpenModel(model);
+            CheckChoices(opened, dials);
             var set = call.GetValue(prompts) is { } path ? PromptFile.Read(path, call.GetValue(column)) : PromptSet.Of(call.GetValue(prompt)!);
             var tokenizer = TokenizedPrompts.TokenizerOf(opened);
             var tokens = TokenizedPrompts.Of(set, () => tokenizer);
@@ -66,6 +69,14 @@ internal static class GenerateCommand
         terminal.Out.Write(text);
         terminal.Out.Flush();
     };
+
+    private static void CheckChoices(Model model, Dictionary<string, float[]> dials)
+    {
+        foreach (var properties in PatchRecord.All(model).Select(patch => patch.Properties))
+            if (properties.TryGetValue("choice", out var input) && properties.TryGetValue("maps", out var maps) && dials.TryGetValue(input, out var choice)
+                && (choice[0] != MathF.Truncate(choice[0]) || choice[0] < -1 || choice[0] >= maps.Split(' ').Length))
+                throw new UsageException($"--choose {choice[0].ToString(CultureInfo.InvariantCulture)}: the bank has maps 0 to {maps.Split(' ').Length - 1} ({maps}); -1 is none.");
+    }
 
     private static KeyValuePair<string, float[]> ParseDial(string option, string text, Func<string, string> inputOf)
     {

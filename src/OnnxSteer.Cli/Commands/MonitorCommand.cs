@@ -14,7 +14,7 @@ internal static class MonitorCommand
         var name = new Option<string>("--name") { Description = "The output is called onnxsteer.monitor.NAME, float32.", Required = true };
         var pooling = Options.TokenPooling("--pooling", "token: one number a token, [batch, tokens]; else pooled over the real tokens of each call, [batch].");
         var link = Options.Link();
-        var force = Options.Force("Replace an existing output folder.");
+        var force = Options.Force("Replace an existing output folder, and take a direction that was fitted on another model.");
         var command = new Command("monitor", "Adds an output with the projection of a site's activations on a direction, so that a trait is seen before it is said.")
             { model, direction, site, name, pooling, output, link, force, json };
         command.SetAction((call, cancel) =>
@@ -23,7 +23,7 @@ internal static class MonitorCommand
             var monitor = new Monitor(call.GetRequiredValue(name), Direction.Load(call.GetRequiredValue(direction), call.GetValue(site)),
                 call.TokenPooling(pooling));
             var folder = call.GetRequiredValue(output);
-            SteeredFolder.Write(opened, monitor.Patch(opened), folder, new SaveOptions { Force = call.GetValue(force), Link = call.GetValue(link) }, cancel);
+            SteeredFolder.Write(opened, monitor.Patch(opened, call.GetValue(force)), folder, new SaveOptions { Force = call.GetValue(force), Link = call.GetValue(link) }, cancel);
             if (call.GetValue(json))
                 terminal.Json(new { Out = folder, monitor.Output, Site = monitor.Direction.Site, Pooling = call.GetRequiredValue(pooling) });
             else

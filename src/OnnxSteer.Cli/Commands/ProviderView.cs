@@ -22,7 +22,7 @@ internal static class ProviderView
         var console = terminal.Console();
         var name = report.Provider == Provider.Cuda ? "CUDA" : "DirectML";
         string Number(double value) => value.ToString("N0", CultureInfo.InvariantCulture);
-        console.WriteLine($"{name}, checked without the device: {Number(report.Nodes - report.Missing.Length)} of {Number(report.Nodes)} nodes have a kernel; the others run on the CPU."
+        console.WriteLine($"{name}, checked without the device: {Number(report.Nodes - report.Missing.Length)} of {Number(report.Nodes)} nodes have a kernel{(report.Missing.IsEmpty ? "" : "; the others run on the CPU")}."
             + (report.Untyped > 0 ? $" {Number(report.Untyped)} nodes read a value of unknown type; their operators alone were checked." : ""));
         if (!report.Missing.IsEmpty)
         {
@@ -37,7 +37,8 @@ internal static class ProviderView
         }
         if (report.Float16 is not { } bounds)
             return;
-        console.WriteLine($"float16: at strengths up to {bounds.Strength.ToString("R", CultureInfo.InvariantCulture)}, none of the {Number(bounds.Nodes - bounds.Unproved.Length)} inserted nodes overflows while activations stay below {Number(bounds.Limit)}"
+        if (bounds.Nodes > bounds.Unproved.Length)
+            console.WriteLine($"float16: at strengths up to {bounds.Strength.ToString("R", CultureInfo.InvariantCulture)}, none of the {Number(bounds.Nodes - bounds.Unproved.Length)} inserted nodes overflows while activations stay below {Number(bounds.Limit)}"
             + (bounds.Node is null ? ", float16's own end." : $" ({bounds.Node} sets the limit)."));
         foreach (var unproved in bounds.Unproved)
             console.WriteLine($"  not proved: {unproved}");

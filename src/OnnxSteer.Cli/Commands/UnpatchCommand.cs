@@ -12,7 +12,7 @@ internal static class UnpatchCommand
         var all = new Option<bool>("--all") { Description = "Remove every patch, not only the last." };
         var link = Options.Link();
         var force = Options.Force("Replace an existing output folder.");
-        var command = new Command("unpatch", "Removes the last patch of a model, byte for byte; the digest of the original is checked.") { model, output, all, link, force, json };
+        var command = new Command("unpatch", "Removes the last patch of a model, byte for byte; the digest of the original graph file is checked first. Data files that no patch touched are copied as they are.") { model, output, all, link, force, json };
         command.SetAction((call, cancel) =>
         {
             var folder = call.GetRequiredValue(output);

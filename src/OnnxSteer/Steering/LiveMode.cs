@@ -28,6 +28,9 @@ internal static class LiveMode
         {
             inputs.Add(Steering.ChoiceOf(label), DataType.Int64, [OptionalInputs.Rows], [1], BitConverter.GetBytes(0L));
             choice = ops.Reshape("onnxsteer.map", Steering.ChoiceOf(label), -1, 1);
+            // Gather counts negative numbers from the end, where all but -1 would be somebody else's map.
+            if (ops.Opset >= 12)
+                choice = ops.Node("onnxsteer.map", "Max", choice, ops.Integers(-1));
         }
         var result = new ScaledParameters[values.Count];
         foreach (var sameType in values.Index().GroupBy(entry => (entry.Item.ParameterType, entry.Item.BoundsType)))

@@ -20,10 +20,10 @@ internal static class Origin
         [new(Places, origin.Places), new(GraphKey, origin.Graph), new(Weights, origin.Weights)];
 
     /// <summary>Refuses a map that was fitted on another model, unless forced; returns the model's own fingerprint before patches.</summary>
-    public static Fingerprint Check(Model model, SiteTable table, SteeringMap map, bool force)
+    public static Fingerprint Check(Model model, SiteTable table, Fingerprint? fittedOn, bool force)
     {
         var here = Of(model, table);
-        if (force || map.Provenance.Fingerprint is not { } there || there == here || there == Fingerprints.Of(model, table))
+        if (force || fittedOn is not { } there || there == here || there == Fingerprints.Of(model, table))
             return here;
         var what = there.Places != here.Places
             ? "its sites or their channels differ, so it is another architecture"

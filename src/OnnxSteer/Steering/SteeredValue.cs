@@ -80,6 +80,19 @@ internal sealed class SteeredValue
     /// <summary>How nodes and constants at the value are called: beside its producer, so that they belong to the same module.</summary>
     public string Hint(string what) => $"{(Node.Name.Length > 0 ? Node.Name : Place.At.Value)}.{what}";
 
+    /// <summary>Makes sure that no parameter leaves the range of its type at a strength.</summary>
+    /// <exception cref="OnnxException">One does; the message says how large it may be.</exception>
+    public void CheckRange(float strength)
+    {
+        var limit = ParameterType == DataType.Float16 ? (double)Half.MaxValue : float.MaxValue;
+        foreach (var map in Maps)
+        {
+            var (scale, shift) = map.Scaled(strength, IsChange);
+            if (scale.Concat(shift).Max(Math.Abs) is var largest && !(largest <= limit))
+                throw new OnnxException($"{Place.At}: at strength {strength:R} a parameter becomes {largest:G4}, which {ParameterType.Name()} cannot hold (up to {limit:G6}). Choose a smaller strength, or fit the map again.");
+        }
+    }
+
     /// <summary>Sorts maps' transports by the value they act on, graph by graph in execution order.</summary>
     /// <exception cref="OnnxException">An unknown site, other channels than the site has, or one place steered twice.</exception>
     public static IReadOnlyList<SteeredValue> Of(Model model, SiteTable table, IReadOnlyList<SteeringMap> maps)

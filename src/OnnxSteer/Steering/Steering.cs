@@ -46,13 +46,16 @@ public static class Steering
         Fingerprint? origin = null;
         foreach (var map in maps)
         {
-            origin = Origin.Check(model, table, map, options.Force);
+            origin = Origin.Check(model, table, map.Provenance.Fingerprint, options.Force);
             CheckEffect(map, options);
         }
         var values = SteeredValue.Of(model, table, maps).Where(value => options.AllowIdentity || value.HasScale || value.HasShift).ToList();
         CheckOperators(model, values, options);
         var label = options.Label ?? (isBank ? null : maps[0].Provenance.Label) ?? "";
-        var gate = options.Gate is { } condition ? table.Find(condition.Direction.Site) : null;
+        values.ForEach(value => value.CheckRange(options.Strength));
+        if (options.Gate is { } condition)
+            _ = Origin.Check(model, table, condition.Direction.FittedOn, options.Force);
+        var gate = options.Gate is null ? null : table.Find(options.Gate.Direction.Site);
         var patch = options.Mode == Mode.Folded ? FoldedMode.Of(model, values, options) : Inserted(model, values, gate, label, options, isBank);
         return patch with { Title = TitleOf(maps, options, label, values.Count, patch, isBank).With(Origin.Properties(origin!)) };
     }

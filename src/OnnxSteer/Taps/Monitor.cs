@@ -21,8 +21,10 @@ public sealed partial record Monitor(string Name, Direction Direction, Pooling? 
     public string Output => Prefix + Name;
 
     /// <summary>The patch that adds the output.</summary>
+    /// <param name="model">The model.</param>
+    /// <param name="force">Take a direction that was fitted on another model.</param>
     /// <exception cref="OnnxException">The name is not usable or taken, the site is not there, or the model is no language model.</exception>
-    public GraphPatch Patch(Model model)
+    public GraphPatch Patch(Model model, bool force = false)
     {
         if (!UsableName().IsMatch(Name))
             throw new OnnxException($"'{Name}' cannot name a monitor: letters, digits, '_', '-' and '.' were expected.");
@@ -30,6 +32,7 @@ public sealed partial record Monitor(string Name, Direction Direction, Pooling? 
             throw new OnnxException($"{model.Source.Name}: the output '{Output}' is there already. Name the monitor otherwise.");
         var signature = DecoderSignature.Of(model);
         var table = SiteTable.Of(model);
+        var origin = Origin.Check(model, table, Direction.FittedOn, force);
         var site = table.Find(Direction.Site);
         var names = new FreshNames(model);
         var ops = new Ops(model, "monitor", names);
@@ -39,7 +42,7 @@ public sealed partial record Monitor(string Name, Direction Direction, Pooling? 
             ops.Node(Output, "Reshape", Output, [projection, ops.Node(Output, "Shape", signature.InputIds)]);
         else
             ops.Node(Output, "Reshape", Output, [projection, ops.Integers(-1)]);
-        return (points.Patch with { Title = Title(site, Origin.Of(model, table)) }).With(ops.Flush(Graph.MainPath, Anchor.End))
+        return (points.Patch with { Title = Title(site, origin) }).With(ops.Flush(Graph.MainPath, Anchor.End))
             .With(new AddOutput("monitor", Info()));
     }
 

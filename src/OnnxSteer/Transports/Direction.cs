@@ -13,6 +13,9 @@ public sealed class Direction
 
     private Direction(string site, ImmutableArray<float> unit, float? threshold) => (Site, Unit, Threshold) = (site, unit, threshold);
 
+    /// <summary>The model it was fitted on; null where nobody said.</summary>
+    public Fingerprint? FittedOn { get; private init; }
+
     /// <summary>The site's name.</summary>
     public string Site { get; }
 
@@ -68,6 +71,7 @@ public sealed class Direction
         if (file.Contains(site + ThresholdSuffix))
             threshold = file.ReadSingles(site + ThresholdSuffix) is [var one] ? one
                 : throw new OnnxException($"'{site}{ThresholdSuffix}' of '{path}' is {file[site + ThresholdSuffix]}; one number was expected.");
-        return Of(site, vector, threshold);
+        var direction = Of(site, vector, threshold);
+        return new Direction(site, direction.Unit, threshold) { FittedOn = new MetadataReader(path, file.Metadata).Fingerprint("fingerprint") };
     }
 }
