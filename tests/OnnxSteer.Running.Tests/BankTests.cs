@@ -44,6 +44,7 @@ public sealed class BankTests
         using var unsteered = new Runner(model);
         var plain = unsteered.Logits(rows);
         Assert.True(Bits.Same(plain, bank.Logits(rows, Dials([-1], [1]))), "-1 is not the identity");
+        Assert.True(Bits.Same(plain, bank.Logits(rows, Dials([-2], [1]))), "-2 is somebody's map");
         Assert.True(Bits.Same(plain, bank.Logits(rows, Dials([Maps], [0.7f]))), "the number behind the last map is not the identity");
         Assert.True(Bits.Same(plain, bank.Logits(rows, Dials([3], [0]))), "strength 0 is not the identity");
         Assert.True(Bits.Same(bank.Logits(rows, Dials([0], [1])), bank.Logits(rows)), "the defaults are not the first map at the strength given");
@@ -57,7 +58,7 @@ public sealed class BankTests
         int Nodes(int count) => Steering.Bank(model, [Map(sites.Take(count), 1, false), Map(sites.Take(count), 2, false)], new SteeringOptions { Mode = Mode.Live })
             .Edits.OfType<Onnx.Patching.AddNode>().Count();
         Assert.Equal(2 * 3, Nodes(4) - Nodes(1));
-        Assert.Equal(2 * 5 + 6, Nodes(5));
+        Assert.Equal(2 * 5 + 7, Nodes(5));
     }
 
     [SharedFact]

@@ -65,6 +65,20 @@ public sealed class MonitorTests
         Assert.Contains("3 channels", Assert.Throws<OnnxException>(() => new Monitor("m", wrong, null).Patch(model)).Message, StringComparison.Ordinal);
     }
 
+    [SharedFact]
+    public void A_direction_of_another_model_is_refused_unless_forced()
+    {
+        var model = Exports.Open("stories260k-h16/genai-fp32");
+        using var folder = new TemporaryFolder();
+        var shift = Transport.Of("model.norm", [.. Enumerable.Repeat(1f, 64)], [.. Enumerable.Repeat(0.5f, 64)]);
+        new SteeringMap([new SiteTransport("model.norm", shift)], Provenance.Unknown with { Fingerprint = new Fingerprint("a", "b", "c") }).Save(folder["map.safetensors"]);
+        var monitor = new Monitor("m", Direction.Load(folder["map.safetensors"]), null);
+        Assert.Contains("another model", Assert.Throws<OnnxException>(() => monitor.Patch(model)).Message, StringComparison.Ordinal);
+        Assert.NotEmpty(monitor.Patch(model, force: true).Edits);
+        var steered = new SteeringMap([new SiteTransport("lm_head", Transport.Of("lm_head", [.. Enumerable.Repeat(1f, 512)], [.. Enumerable.Repeat(0.5f, 512)]))]);
+        Assert.Contains("another model", Assert.Throws<OnnxException>(() => Steering.Patch(model, steered, new SteeringOptions { Gate = new Gate(monitor.Direction, 0, null) })).Message, StringComparison.Ordinal);
+    }
+
     private static Direction RandomDirection(Site site)
     {
         var random = new Random(site.Order);

@@ -36,6 +36,16 @@ public sealed class RefusalTests
             Refused(() => Steering.Patch(subject.Model, real, new SteeringOptions { Strength = strength }), "no finite number");
     }
 
+    [SharedFact]
+    public void Parameters_beyond_their_type_are_refused()
+    {
+        var model = Exports.Open("stories260k-h16/genai-cuda-fp16");
+        var map = MapOf("model.layers.2.mlp.down_proj", Transport.Of("model.layers.2.mlp.down_proj", [.. Enumerable.Repeat(1f, 64)], [.. Enumerable.Repeat(100f, 64)]));
+        Steering.Patch(model, map, new SteeringOptions { Strength = 600 });
+        foreach (var mode in new[] { Mode.Baked, Mode.Live, Mode.Pack })
+            Refused(() => Steering.Patch(model, map, new SteeringOptions { Mode = mode, Strength = 700 }), "float16 cannot hold", "smaller strength");
+    }
+
     [SharedTheory, MemberData(nameof(All))]
     public void A_map_of_another_model_is_refused_unless_forced(string export)
     {
