@@ -114,8 +114,12 @@ internal static partial class GenaiLibrary
     internal static partial void OgaShutdown();
 }
 
-/// <summary>Shuts the library down once its tests are over.</summary>
-public sealed class GenaiProcess : IDisposable
+/// <summary>
+/// All tests of the library, one after the other: shutting it down, which the end of the collection does, ends every model
+/// that is still open in the process.
+/// </summary>
+[CollectionDefinition(nameof(GenaiProcess))]
+public sealed class GenaiProcess : ICollectionFixture<GenaiProcess>, IDisposable
 {
     public void Dispose()
     {

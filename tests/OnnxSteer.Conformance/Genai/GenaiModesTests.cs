@@ -8,7 +8,8 @@ using OnnxSteer.Running;
 namespace OnnxSteer.Conformance;
 
 /// <summary>The modes in the runtime that ships with products: each gives our runtime's greedy tokens, and adapters are switched on one loaded model.</summary>
-public sealed class GenaiModesTests(GenaiProcess process) : IClassFixture<GenaiProcess>
+[Collection(nameof(GenaiProcess))]
+public sealed class GenaiModesTests
 {
     private const int NewTokens = 24;
 
@@ -23,7 +24,6 @@ public sealed class GenaiModesTests(GenaiProcess process) : IClassFixture<GenaiP
     [GenaiTheory, MemberData(nameof(Exports))]
     public void Every_mode_gives_our_tokens(string export, string pattern, float scales, float shifts)
     {
-        Assert.NotNull(process);
         var model = Running.Tests.Exports.Open(export);
         var (map, other) = (Map(model, pattern, scales, shifts, 3), Map(model, pattern, scales, shifts, 4));
         using var folder = new TemporaryFolder();

@@ -10,7 +10,8 @@ namespace OnnxSteer.Conformance;
 /// Steered folders in the runtime that ships with products: its greedy tokens are those of our own runtime on the same
 /// folder, one by one, for prompts alone and in a batch with shorter rows filled up on the right.
 /// </summary>
-public sealed class GenaiTests(GenaiProcess process) : IClassFixture<GenaiProcess>
+[Collection(nameof(GenaiProcess))]
+public sealed class GenaiTests
 {
     private const int NewTokens = 40;
 
@@ -56,7 +57,6 @@ public sealed class GenaiTests(GenaiProcess process) : IClassFixture<GenaiProces
     [GenaiTheory, MemberData(nameof(All))]
     public void Unsteered_tokens_are_ours(string export)
     {
-        Assert.NotNull(process);
         using var folder = new TemporaryFolder();
         Exports.Open(export).SaveTo(folder["same"]);
         Assert.Equal(Compare(export, Exports.FolderOf(export)), Compare(export, folder["same"]));
