@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using OnnxSteer.Onnx.Protobuf;
 using OnnxSteer.Onnx.Wire;
 
 namespace OnnxSteer.Onnx;
@@ -81,6 +82,10 @@ public sealed class Node
 
     /// <summary>How messages call the node: its name, else <c>#index</c>.</summary>
     public string Label => Name.Length > 0 ? Name : $"#{Index}";
+
+    /// <summary>A copy of the node's message, subgraphs included.</summary>
+    /// <exception cref="OnnxException">It does not parse.</exception>
+    public NodeProto ToProto() => Graph.Model.Message(NodeProto.Parser, _field);
 
     /// <inheritdoc/>
     public override string ToString() => $"{OpType} {Label}";

@@ -59,6 +59,10 @@ public sealed class Tensor
     /// <summary>Bytes of the data as <c>raw_data</c> would hold them.</summary>
     public long ByteLength => checked((ElementCount * DataType.Bits() + 7) / 8);
 
+    /// <summary>A copy of the tensor's message; data outside the model file stay there.</summary>
+    /// <exception cref="OnnxException">It does not parse, or has inline data beyond 16 MiB.</exception>
+    public TensorProto ToProto() => _model.Message(TensorProto.Parser, Field);
+
     internal WireField Field => _occurrences[0];
 
     /// <summary>Reads bytes of the data, little-endian as <c>raw_data</c> holds them, from a byte offset on.</summary>

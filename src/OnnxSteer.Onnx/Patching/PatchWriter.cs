@@ -253,7 +253,10 @@ internal sealed class PatchWriter
         var graph = _model.GraphAt(remove.Graph);
         var names = remove.Part switch
         {
-            Part.Node => graph.Nodes.ElementAtOrDefault(remove.Index)?.Outputs ?? [],
+            // Its bodies go with it.
+            Part.Node when graph.Nodes.ElementAtOrDefault(remove.Index) is { } node =>
+                [.. node.Outputs, .. node.Attributes.SelectMany(attribute => attribute.Graphs).SelectMany(body => body.DefinedNames)],
+            Part.Node => [],
             Part.Initializer => graph.Initializers.ElementAtOrDefault(remove.Index) is { } tensor ? [tensor.Name] : [],
             Part.Input => graph.Inputs.ElementAtOrDefault(remove.Index) is { } input ? [input.Name] : [],
             _ => ImmutableArray<string>.Empty,
@@ -273,7 +276,7 @@ internal sealed class PatchWriter
     internal static byte[] MetadataField(string key, string value) =>
         Field(ModelMetadata, new StringStringEntryProto { Key = key, Value = value }.ToByteArray());
 
-    private static byte[] Field(int number, byte[] body) => Message(output =>
+    internal static byte[] Field(int number, byte[] body) => Message(output =>
     {
         output.WriteTag(number, WireFormat.WireType.LengthDelimited);
         output.WriteBytes(UnsafeByteOperations.UnsafeWrap(body));

@@ -56,11 +56,12 @@ public static class Steering
         if (options.Gate is { } condition)
             _ = Origin.Check(model, table, condition.Direction.FittedOn, options.Force);
         var gate = options.Gate is null ? null : table.Find(options.Gate.Direction.Site);
-        var patch = options.Mode == Mode.Folded ? FoldedMode.Of(model, values, options) : Inserted(model, values, gate, label, options, isBank);
+        var patch = options.Mode == Mode.Folded ? FoldedMode.Of(model, values, options) : Inserted(model, values, gate, label, options, isBank).Patch;
         return patch with { Title = TitleOf(maps, options, label, values.Count, patch, isBank).With(Origin.Properties(origin!)) };
     }
 
-    private static GraphPatch Inserted(Model model, IReadOnlyList<SteeredValue> values, Site? gateSite, string label, SteeringOptions options, bool isBank)
+    /// <summary>The patch that steers values by inserted nodes, and what each value is called as it was before.</summary>
+    internal static (GraphPatch Patch, IReadOnlyList<string> Before) Inserted(Model model, IReadOnlyList<SteeredValue> values, Site? gateSite, string label, SteeringOptions options, bool isBank)
     {
         var names = new FreshNames(model);
         var prefix = new Ops(model, "parameters", names);
@@ -76,8 +77,9 @@ public static class Steering
         var gate = gateSite is null ? null : new GateMasks(model, gateSite, options.Gate!, before, names, positions);
         var mask = positions is null ? null : new TokenMask(prefix, positions, DecoderSignature.Of(model).InputIds);
         var batch = options.Mode == Mode.Live ? new BatchRows(prefix, DecoderSignature.TryOf(model)?.InputIds) : null;
-        var steps = values.Zip(parameters, (value, own) => new ValueStep(new Ops(model, value.Place.At.ToString(), names), value, before[value], own, gate?.For(value) ?? mask, batch).Edits()).SelectMany(edits => edits).ToList();
-        return GraphPatch.Empty.With(inputs.Edits).With(prefix.Flush(Graph.MainPath, Anchor.Start)).With(gate?.Edits() ?? []).With(steps);
+        var steps = values.Zip(parameters, (value, own) => new ValueStep(new Ops(model, value.Place.At.ToString(), names), value, before[value], own, gate?.For(value) ?? mask, batch)).ToList();
+        var edits = steps.SelectMany(step => step.Edits()).ToList();
+        return (GraphPatch.Empty.With(inputs.Edits).With(prefix.Flush(Graph.MainPath, Anchor.Start)).With(gate?.Edits() ?? []).With(edits), [.. steps.Select(step => step.Before)]);
     }
 
     private static void CheckOperators(Model model, IReadOnlyList<SteeredValue> values, SteeringOptions options)

@@ -17,7 +17,10 @@ namespace OnnxSteer;
 /// </param>
 internal sealed class ValueStep(Ops ops, SteeredValue value, string before, ScaledParameters parameters, TokenMask? mask, BatchRows? batch)
 {
-    private string? _mean, _shape;
+    private string? _mean, _shape, _sum;
+
+    /// <summary>What the value is called as it was before; of a fused norm's sum only once the edits are made.</summary>
+    public string Before => _sum ?? before;
 
     private bool IsSelected => parameters.Lo is not null || mask is not null;
 
@@ -47,7 +50,7 @@ internal sealed class ValueStep(Ops ops, SteeredValue value, string before, Scal
     private IEnumerable<Edit> Sum()
     {
         var (graph, node) = (value.Place.At.Graph, value.Node);
-        var change = Transported(Widened(Rows(SkipNorm.Sum(ops, value.Hint("sum"), node))), null);
+        var change = Transported(Widened(Rows(_sum = SkipNorm.Sum(ops, value.Hint("sum"), node))), null);
         if (IsFlat)
             change = ops.Reshape(value.Hint("flat"), change, -1, value.Width);
         var (input, changed) = (SkipNorm.ChangedInput(node), ops.Fresh(value.Hint("skip")));

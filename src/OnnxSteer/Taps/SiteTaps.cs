@@ -1,6 +1,5 @@
 using System.Collections.Immutable;
 using OnnxSteer.Onnx;
-using OnnxSteer.Onnx.Inference;
 using OnnxSteer.Onnx.Patching;
 using OnnxSteer.Onnx.Protobuf;
 
@@ -32,43 +31,20 @@ public static class SiteTaps
     /// <summary>
     /// Pools the sites' values over the real tokens of each row, or over the space of feature maps, inside the graph, so that
     /// only <c>[batch, channels]</c> leaves it, in float32; and prunes everything that this does not need. For calls without a
-    /// past. Graphs without token ids, as denoisers, have no masks: there all tokens count, and a value <c>[batch, channels]</c>
-    /// is taken as it is.
+    /// past.
     /// </summary>
     /// <exception cref="OnnxException">A site lies in the body of a loop, or its value has no tokens to pool over.</exception>
     public static (Model Pruned, ImmutableArray<SiteTap> Taps) Pooled(Model model, IEnumerable<Site> sites, Pooling pooling)
     {
-        var signature = DecoderSignature.TryOf(model);
         var names = new FreshNames(model);
         var ops = new Ops(model, "pooling", names);
-        var tokens = signature is null ? null : new TokenPooling(ops, signature, pooling);
+        var pools = new SitePooling(ops, DecoderSignature.TryOf(model), pooling);
         var points = new TapPoints(model, names, "tap");
-        var outputs = new Dictionary<string, string>();
-        var taps = sites.Select(site => new SiteTap(site, [.. points.PartsOf(site).Select(part =>
-            (part.Place, outputs.TryGetValue(part.Value, out var known) ? known : outputs[part.Value] = Pool(site, part.Value)))])).ToImmutableArray();
+        var taps = sites.Select(site => new SiteTap(site, [.. points.PartsOf(site).Select(part => (part.Place, pools.Add(site, part.Value)))])).ToImmutableArray();
         // Only the main graph's nodes may stand anywhere, so all of them can go to the front.
         var patch = points.Patch.With(ops.Flush(Graph.MainPath, Anchor.Start))
-            .With(outputs.Values.Select(output => new AddOutput("pooling", new ValueInfoProto { Name = output })));
+            .With(pools.Outputs.Select(output => new AddOutput("pooling", new ValueInfoProto { Name = output })));
         var tapped = model.Apply(patch);
-        return (tapped.Apply(Pruning.To(tapped, outputs.Values)), taps);
-
-        string Pool(Site site, string value) => tokens is not null && site.Layout == ImageLayout.None ? OverTokens(tokens, site, value) : OverAll(ops, site, value, pooling);
-    }
-
-    private static string OverTokens(TokenPooling tokens, Site site, string value) =>
-        site.Rank is null or 2 or 3 ? tokens.Add(value, site.DataType, site.Rank)
-            : throw new OnnxException($"Site '{site.Name}' has rank {site.Rank}; only [batch, tokens, channels] and [tokens, channels] can be pooled over tokens.");
-
-    // Over all axes between the batch's and the channels', whatever they are called.
-    private static string OverAll(Ops ops, Site site, string value, Pooling pooling)
-    {
-        const string hint = "onnxsteer.pool";
-        if (pooling == Pooling.Last)
-            throw new OnnxException($"Site '{site.Name}' has no last token; pool it by mean, min or max.");
-        var z = site.DataType == DataType.Float32 ? value : ops.Cast(hint, value, DataType.Float32);
-        if (site.Layout == ImageLayout.None && site.Rank != 3)
-            z = ops.Reshape(hint, z, 0, -1, site.Channels);
-        return ops.Reduce(hint, pooling switch { Pooling.Min => "ReduceMin", Pooling.Max => "ReduceMax", _ => "ReduceMean" }, z, keep: false,
-            site.Layout == ImageLayout.None ? [1] : site.SpaceAxes.AsSpan());
+        return (tapped.Apply(Pruning.To(tapped, [.. pools.Outputs])), taps);
     }
 }

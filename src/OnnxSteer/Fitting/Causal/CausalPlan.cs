@@ -1,0 +1,78 @@
+using System.Collections.Immutable;
+using OnnxSteer.Onnx;
+using OnnxSteer.Onnx.Patching;
+using OnnxSteer.Onnx.Protobuf;
+
+namespace OnnxSteer;
+
+/// <summary>
+/// How a causal fit runs a model: the graph in segments, cut at the sites, so that each site is fitted under the maps of the sites
+/// before it and yet no node runs twice (AcT, arXiv 2410.23054, section 3.3, whose implementation runs the model anew for
+/// every site). A node runs in the last segment before its value is needed; what depends on constants alone is computed wherever
+/// it is needed and never passed on.
+/// </summary>
+/// <remarks>
+/// The sites come in the order in which they are fitted. One that stands before a site upstream of it is fitted without that one's map:
+/// the part of the graph between them runs once for this, and once more when all maps upstream are known.
+/// </remarks>
+public sealed class CausalPlan
+{
+    private readonly CausalGraph _graph;
+
+    private CausalPlan(CausalGraph graph, ImmutableArray<Segment> segments) => (_graph, Segments) = (graph, segments);
+
+    /// <summary>The segments in the order in which they run.</summary>
+    public ImmutableArray<Segment> Segments { get; }
+
+    /// <summary>Plans a causal fit.</summary>
+    /// <param name="model">The model; control flow around sites must be inlined.</param>
+    /// <param name="sites">The sites in the order in which they are fitted.</param>
+    /// <param name="pooling">How tokens become one row.</param>
+    /// <param name="method">The method, which decides how feature maps are steered.</param>
+    /// <param name="isBounded">Whether its maps have supports.</param>
+    /// <exception cref="OnnxException">A site lies in a body of control flow, or cannot be steered or pooled; no sites.</exception>
+    public static CausalPlan Of(Model model, IReadOnlyList<Site> sites, Pooling pooling, IFitMethod method, bool isBounded)
+    {
+        if (sites.Count == 0)
+            throw new OnnxException("A causal fit needs at least one site.");
+        if (sites.SelectMany(site => site.Places).FirstOrDefault(place => place.At.Graph != Graph.MainPath) is { } inner)
+            throw new OnnxException($"{model.Source.Name}: {inner.At} lies in the body of a control flow node, which runs as a whole; a causal fit cuts the main graph only. Fit all sites at once.");
+        var graph = new CausalGraph(model, sites, pooling, new Provenance(Method: method.Name), isBounded);
+        return new CausalPlan(graph, new Schedule(graph).Segments());
+    }
+
+    /// <summary>A segment as a model of its own.</summary>
+    /// <param name="segment">The segment.</param>
+    /// <param name="typeOf">Element type and rank of each of its <see cref="Segment.Inputs"/>.</param>
+    public Model Extract(Segment segment, Func<string, (DataType Type, int Rank)> typeOf) =>
+        Extraction.Of(_graph.Model, segment.Nodes, segment.Inputs.Select(name => Info(name, typeOf(name))), segment.Outputs.Concat(segment.Pooled));
+
+    /// <summary>The optional inputs of a segment under the maps fitted so far.</summary>
+    /// <param name="segment">The segment.</param>
+    /// <param name="fitted">The transport of a site that is fitted already.</param>
+    public IReadOnlyList<AdapterParameter> Parameters(Segment segment, Func<Site, Transport> fitted) =>
+        [.. _graph.Parameters([.. segment.Steered.Select(site => new SiteTransport(site.Name, fitted(site)))])];
+
+    private static ValueInfoProto Info(string name, (DataType Type, int Rank) type)
+    {
+        var shape = new TensorShapeProto();
+        for (var i = 0; i < type.Rank; i++)
+            shape.Dim.Add(new TensorShapeProto.Types.Dimension());
+        return new ValueInfoProto { Name = name, Type = new TypeProto { TensorType = new TypeProto.Types.Tensor { ElemType = (int)type.Type, Shape = shape } } };
+    }
+}
+
+/// <summary>A part of a graph that runs at once, over all batches, before the next.</summary>
+/// <param name="Inputs">Values of earlier segments that it reads.</param>
+/// <param name="Outputs">Values it makes that later segments read.</param>
+/// <param name="Releases">Values of earlier segments, and its own, that no later one reads.</param>
+/// <param name="Steered">Sites whose transports act in it.</param>
+/// <param name="Taps">The sites that are fitted behind it, and the outputs that hold their pooled activations.</param>
+public sealed record Segment(
+    ImmutableArray<string> Inputs, ImmutableArray<string> Outputs, ImmutableArray<string> Releases, ImmutableArray<Site> Steered, ImmutableArray<SiteTap> Taps)
+{
+    /// <summary>The outputs that hold pooled activations, each once.</summary>
+    public IEnumerable<string> Pooled => Taps.SelectMany(tap => tap.Parts).Select(part => part.Output).Distinct();
+
+    internal ImmutableArray<Node> Nodes { get; init; } = [];
+}
