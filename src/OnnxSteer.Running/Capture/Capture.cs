@@ -54,9 +54,8 @@ public static class Capture
         using var decoder = Decoder.Open(pruned, DecoderSignature.Of(model), options.Session);
         var values = sites.Select(site => new float[prompts.Count * site.Channels]).ToArray();
         string[] outputs = [.. taps.SelectMany(tap => tap.Parts).Select(part => part.Output).Distinct()];
-        var order = Enumerable.Range(0, prompts.Count).OrderBy(i => prompts[i].Length).ToArray();
         var done = 0;
-        foreach (var rows in order.Chunk(options.BatchSize))
+        foreach (var rows in BatchPlan.Of(prompts.Select(prompt => prompt.Length), options.BatchSize).Batches)
         {
             cancel.ThrowIfCancellationRequested();
             var batch = new TokenBatch([.. rows.Select(row => prompts[row])], decoder.Signature.Padding, decoder.Config.PadId);
@@ -72,7 +71,7 @@ public static class Capture
         return [.. sites.Select((site, i) => new SiteActivations(site.Name, Matrix.Of(prompts.Count, site.Channels, values[i])))];
     }
 
-    private static void CopyRows(OrtValue pooled, Place place, int[] rows, float[] values, int channels)
+    private static void CopyRows(OrtValue pooled, Place place, ImmutableArray<int> rows, float[] values, int channels)
     {
         var width = (int)pooled.Shape[^1];
         var from = place.At.Range?.Start ?? 0;
