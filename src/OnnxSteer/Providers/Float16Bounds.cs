@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using OnnxSteer.Onnx;
 using OnnxSteer.Onnx.Inference;
+using OnnxSteer.Onnx.Patching;
 
 namespace OnnxSteer;
 
@@ -37,7 +38,7 @@ public sealed record Float16Bounds(int Nodes, double Limit, string? Node, double
         var (count, limit, where) = (0, Largest, (string?)null);
         var strength = Math.Max(1, Dials(model).Select(dial => Math.Abs((double)LargestOf(dial))).DefaultIfEmpty(1).Max());
         foreach (var graph in model.Graphs)
-            foreach (var node in graph.Nodes.Where(ProviderReport.IsInserted))
+            foreach (var node in graph.Nodes.Where(Names.IsInserted))
             {
                 Bound? Known(string name) => bounds.TryGetValue(name, out var bound) ? bound : Source(graph, name, strength);
                 var result = Of(node, Known);
