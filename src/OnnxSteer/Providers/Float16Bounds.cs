@@ -84,8 +84,7 @@ public sealed record Float16Bounds(int Nodes, double Limit, string? Node, double
             "Add" or "Sub" => Input(0) + Input(1),
             "Mul" when Input(0) is { } a && Input(1) is { } b => a.Factor == 0 ? b.Times(a.Constant) : b.Factor == 0 ? a.Times(b.Constant) : null,
             "Where" => Input(1) is { } a && Input(2) is { } b ? Bound.Max(a, b) : null,
-            "Max" or "Min" => node.Inputs.Select((_, i) => Input(i)).Aggregate((a, b) => a is { } x && b is { } y ? Bound.Max(x, y) : null),
-            "Concat" => node.Inputs.Select((_, i) => Input(i)).Aggregate((a, b) => a is { } x && b is { } y ? Bound.Max(x, y) : null),
+            "Max" or "Min" or "Concat" => node.Inputs.Select((_, i) => Input(i)).Aggregate((a, b) => a is { } x && b is { } y ? Bound.Max(x, y) : null),
             "Cast" or "Reshape" or "Split" or "Gather" or "Unsqueeze" or "Squeeze" or "Transpose" or "Identity" or "Expand" or "Slice" or "ReduceMean" or "ReduceMax" or "ReduceMin" => Input(0),
             _ => null,
         };
