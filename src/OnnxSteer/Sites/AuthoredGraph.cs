@@ -60,13 +60,9 @@ internal sealed class AuthoredGraph
     public static ImmutableArray<AuthoredGraph> All(Model model)
     {
         var known = new Dictionary<Graph, AuthoredGraph>();
-        foreach (var graph in model.Graphs.Where(graph => !graph.IsFunction && IsWithinMain(graph)).OrderBy(Depth))
+        foreach (var graph in model.Graphs.Where(graph => graph.IsWithin(model.Graph)).OrderBy(graph => graph.Depth))
             known[graph] = new AuthoredGraph(graph, graph.Outer is { } outer ? known[outer] : null);
         return [.. known.Values];
-
-        static int Depth(Graph graph) => graph.Outer is { } outer ? Depth(outer) + 1 : 0;
-
-        bool IsWithinMain(Graph graph) => graph == model.Graph || (graph.Outer is { } outer && IsWithinMain(outer));
     }
 
     /// <summary>The exporter's node that makes a value, or null.</summary>
