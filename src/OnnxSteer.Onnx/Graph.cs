@@ -78,6 +78,9 @@ public sealed class Graph
     /// <summary>The graph around, whose values can be captured; null for the main graph and functions.</summary>
     public Graph? Outer { get; }
 
+    /// <summary>How many graphs are around.</summary>
+    public int Depth => Outer is { } outer ? outer.Depth + 1 : 0;
+
     /// <summary>Whether this is the body of a function.</summary>
     public bool IsFunction { get; internal init; }
 
@@ -155,6 +158,12 @@ public sealed class Graph
 
     /// <summary>Whether the name is an input, an initializer or made by a node here.</summary>
     public bool Defines(string name) => _producers.Value.ContainsKey(name) || _initializers.Value.ContainsKey(name) || _others.Value.Contains(name);
+
+    /// <summary>The graph, this one or one around, that defines a name; or null.</summary>
+    public Graph? DefinerOf(string name) => Defines(name) ? this : Outer?.DefinerOf(name);
+
+    /// <summary>Whether this is the other graph or lies inside it.</summary>
+    public bool IsWithin(Graph other) => this == other || Outer?.IsWithin(other) == true;
 
     private Dictionary<string, Node> IndexProducers()
     {

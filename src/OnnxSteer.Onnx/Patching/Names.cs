@@ -8,6 +8,9 @@ public static class Names
 
     private const int Listed = 5, MaxCompared = 200;
 
+    /// <summary>Whether a patch inserted a node.</summary>
+    public static bool IsInserted(Node node) => node.Name.Contains(Mark, StringComparison.Ordinal);
+
     /// <summary>
     /// A name that nothing in the model bears: <c>NAME__onnxsteer1</c>, or the next number that is free. Patches of one
     /// model never collide.

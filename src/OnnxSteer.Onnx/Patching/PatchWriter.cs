@@ -221,7 +221,7 @@ internal sealed class PatchWriter
             {
                 var graph = _model.GraphAt(path);
                 if (!made.Add((path, name)) || (!freed.Contains((path, name)) && _model.Knows(name)
-                    && _model.Graphs.Any(other => other.Defines(name) && (IsAround(other, graph) || IsAround(graph, other)))))
+                    && _model.Graphs.Any(other => other.Defines(name) && (graph.IsWithin(other) || other.IsWithin(graph)))))
                     throw new OnnxException($"{_model.Source.Name}: a patch would make a second value '{name}' in graph '{path}' or in one around it or inside ({edit.Label}).");
             }
         CheckDeclarations(Part.Input, _model.Graph.Inputs, patch.Edits.OfType<AddInput>().Select(add => add.Info.Name));
@@ -235,13 +235,6 @@ internal sealed class PatchWriter
                 if (!names.Add(name))
                     throw new OnnxException($"{_model.Source.Name}: a patch would declare '{name}' as a graph {part.ToString().ToLowerInvariant()} a second time.");
         }
-    }
-
-    private static bool IsAround(Graph outer, Graph? inner)
-    {
-        while (inner is not null && inner != outer)
-            inner = inner.Outer;
-        return inner is not null;
     }
 
     private IEnumerable<(string Graph, string Name)> Freed(Edit edit)

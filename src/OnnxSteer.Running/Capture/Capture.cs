@@ -63,21 +63,11 @@ public static class Capture
             var results = state.Run(batch, outputs, cancel);
             for (var i = 0; i < taps.Length; i++)
                 foreach (var (place, output) in taps[i].Parts)
-                    CopyRows(results[Array.IndexOf(outputs, output)], place, rows, values[i], sites[i].Channels);
+                    PooledRows.Copy(results[Array.IndexOf(outputs, output)], place, rows, values[i], sites[i].Channels);
             foreach (var result in results)
                 result.Dispose();
             progress?.Report(done += rows.Length);
         }
         return [.. sites.Select((site, i) => new SiteActivations(site.Name, Matrix.Of(prompts.Count, site.Channels, values[i])))];
-    }
-
-    private static void CopyRows(OrtValue pooled, Place place, ImmutableArray<int> rows, float[] values, int channels)
-    {
-        var width = (int)pooled.Shape[^1];
-        var from = place.At.Range?.Start ?? 0;
-        var to = place.ModuleRange?.Start ?? 0;
-        var count = place.At.Range?.Length ?? place.ModuleRange?.Length ?? channels;
-        for (var i = 0; i < rows.Length; i++)
-            pooled.CopySingles((long)i * width + from, values.AsSpan(rows[i] * channels + to, count));
     }
 }

@@ -26,7 +26,7 @@ public sealed class DecoderState : IDisposable
         this.dials = (dials ?? ImmutableDictionary<string, float[]>.Empty).ToDictionary(dial => dial.Key, dial => Dial(dial.Key, dial.Value, rows));
         foreach (var tensor in decoder.Signature.Cache)
             if (Input(tensor.Past) is { } input)
-                past[tensor.Past] = Empty(tensor, input, rows);
+                past[tensor.Past] = Empty(tensor, decoder.Signature, decoder.Config, input.ElementType, rows);
     }
 
     /// <summary>Real tokens so far in a row.</summary>
@@ -76,7 +76,7 @@ public sealed class DecoderState : IDisposable
         if (decoder.Signature.UseCacheBranch is { } branch && Input(branch) is { } use)
         {
             names.Add(branch);
-            values.Add(owned.Add(Integers(use, [columns > 0 ? 1 : 0], [1])));
+            values.Add(owned.Add(Integers(branch, use.ElementType, [columns > 0 ? 1 : 0], [1])));
         }
         foreach (var (name, value) in past.Concat(dials))
         {
@@ -95,7 +95,7 @@ public sealed class DecoderState : IDisposable
             if (name is null || Input(name) is not { } input)
                 return;
             names.Add(name);
-            values.Add(owned.Add(Integers(input, data(), [batch.Rows, width])));
+            values.Add(owned.Add(Integers(name, input.ElementType, data(), [batch.Rows, width])));
         }
     }
 
@@ -164,13 +164,14 @@ public sealed class DecoderState : IDisposable
         return input.ElementType == ElementType.Int64 ? OrtValue.FromMemory(Array.ConvertAll(values, value => (long)value), values.Length) : OrtValue.FromMemory(values, values.Length);
     }
 
-    private OrtValue Empty(CacheTensor tensor, Ort.ValueInfo input, int rows)
+    /// <summary>A cache tensor without a past.</summary>
+    internal static OrtValue Empty(CacheTensor tensor, DecoderSignature signature, DecoderConfig config, ElementType type, int rows)
     {
-        var (heads, size) = (tensor.Heads ?? decoder.Config.KeyValueHeads, tensor.HeadSize ?? decoder.Config.HeadSize);
+        var (heads, size) = (tensor.Heads ?? config.KeyValueHeads, tensor.HeadSize ?? config.HeadSize);
         if (heads is null || size is null)
-            throw new OnnxException($"The cache input '{tensor.Past}' has shape [{string.Join(", ", input.Dimensions)}]; neither the graph nor a genai_config.json or config.json beside it says how many heads it has, or how large they are.");
+            throw new OnnxException($"The cache input '{tensor.Past}' is of unknown shape; neither the graph nor a genai_config.json or config.json beside it says how many heads it has, or how large they are.");
         // A merged decoder checks that there is a past, but does not read it at first.
-        var empty = OrtValue.Allocate(input.ElementType, rows, heads.Value, decoder.Signature.UseCacheBranch is null ? 0 : 1, size.Value);
+        var empty = OrtValue.Allocate(type, rows, heads.Value, signature.UseCacheBranch is null ? 0 : 1, size.Value);
         empty.Bytes().Clear();
         return empty;
     }
@@ -194,13 +195,14 @@ public sealed class DecoderState : IDisposable
 
     private bool IsOutput(string name) => decoder.Session.Outputs.Any(output => output.Name == name);
 
-    private static OrtValue Integers(Ort.ValueInfo input, long[] data, long[] shape) => input.ElementType switch
+    /// <summary>Token ids, a mask or positions in the type that an input wants.</summary>
+    internal static OrtValue Integers(string input, ElementType type, long[] data, long[] shape) => type switch
     {
         ElementType.Int64 => OrtValue.FromMemory(data, shape),
         ElementType.Int32 => OrtValue.FromMemory(Array.ConvertAll(data, value => (int)value), shape),
         ElementType.Bool => OrtValue.FromMemory(Array.ConvertAll(data, value => value != 0), shape),
         ElementType.Float => OrtValue.FromMemory(Array.ConvertAll(data, value => (float)value), shape),
-        _ => throw new OnnxException($"The input '{input}' has an element type that token ids, masks and positions never have."),
+        _ => throw new OnnxException($"The input '{input}' is of type {type}, which token ids, masks and positions never have."),
     };
 
     private sealed class Owned : IDisposable

@@ -1,3 +1,5 @@
+using System.Numerics;
+
 namespace OnnxSteer;
 
 /// <summary>
@@ -10,28 +12,21 @@ public static class Quantiles
     /// <summary>A quantile, every step in float32.</summary>
     /// <param name="sorted">At least one sample, ascending.</param>
     /// <param name="percent">From 0 to 100.</param>
-    public static float InFloat32(ReadOnlySpan<float> sorted, double percent)
-    {
-        var rank = (float)(percent / 100) * (sorted.Length - 1);
-        var below = sorted[(int)MathF.Floor(rank)];
-        var above = sorted[(int)MathF.Ceiling(rank)];
-        var weight = rank - MathF.Floor(rank);
-        return weight < 0.5f
-            ? MathF.FusedMultiplyAdd(weight, above - below, below)
-            : MathF.FusedMultiplyAdd(weight - 1, above - below, above);
-    }
+    public static float InFloat32(ReadOnlySpan<float> sorted, double percent) => In<float>(sorted, percent);
 
     /// <summary>A quantile, every step in float64.</summary>
     /// <param name="sorted">At least one sample, ascending.</param>
     /// <param name="percent">From 0 to 100.</param>
-    public static double InFloat64(ReadOnlySpan<float> sorted, double percent)
+    public static double InFloat64(ReadOnlySpan<float> sorted, double percent) => In<double>(sorted, percent);
+
+    private static T In<T>(ReadOnlySpan<float> sorted, double percent) where T : IBinaryFloatingPointIeee754<T>
     {
-        var rank = percent / 100 * (sorted.Length - 1);
-        double below = sorted[(int)Math.Floor(rank)];
-        double above = sorted[(int)Math.Ceiling(rank)];
-        var weight = rank - Math.Floor(rank);
-        return weight < 0.5
-            ? Math.FusedMultiplyAdd(weight, above - below, below)
-            : Math.FusedMultiplyAdd(weight - 1, above - below, above);
+        var rank = T.CreateChecked(percent / 100) * T.CreateChecked(sorted.Length - 1);
+        var below = T.CreateChecked(sorted[int.CreateChecked(T.Floor(rank))]);
+        var above = T.CreateChecked(sorted[int.CreateChecked(T.Ceiling(rank))]);
+        var weight = rank - T.Floor(rank);
+        return weight < T.CreateChecked(0.5)
+            ? T.FusedMultiplyAdd(weight, above - below, below)
+            : T.FusedMultiplyAdd(weight - T.One, above - below, above);
     }
 }

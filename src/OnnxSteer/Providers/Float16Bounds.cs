@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using OnnxSteer.Onnx;
 using OnnxSteer.Onnx.Inference;
+using OnnxSteer.Onnx.Patching;
 
 namespace OnnxSteer;
 
@@ -37,7 +38,7 @@ public sealed record Float16Bounds(int Nodes, double Limit, string? Node, double
         var (count, limit, where) = (0, Largest, (string?)null);
         var strength = Math.Max(1, Dials(model).Select(dial => Math.Abs((double)LargestOf(dial))).DefaultIfEmpty(1).Max());
         foreach (var graph in model.Graphs)
-            foreach (var node in graph.Nodes.Where(ProviderReport.IsInserted))
+            foreach (var node in graph.Nodes.Where(Names.IsInserted))
             {
                 Bound? Known(string name) => bounds.TryGetValue(name, out var bound) ? bound : Source(graph, name, strength);
                 var result = Of(node, Known);
@@ -83,8 +84,7 @@ public sealed record Float16Bounds(int Nodes, double Limit, string? Node, double
             "Add" or "Sub" => Input(0) + Input(1),
             "Mul" when Input(0) is { } a && Input(1) is { } b => a.Factor == 0 ? b.Times(a.Constant) : b.Factor == 0 ? a.Times(b.Constant) : null,
             "Where" => Input(1) is { } a && Input(2) is { } b ? Bound.Max(a, b) : null,
-            "Max" or "Min" => node.Inputs.Select((_, i) => Input(i)).Aggregate((a, b) => a is { } x && b is { } y ? Bound.Max(x, y) : null),
-            "Concat" => node.Inputs.Select((_, i) => Input(i)).Aggregate((a, b) => a is { } x && b is { } y ? Bound.Max(x, y) : null),
+            "Max" or "Min" or "Concat" => node.Inputs.Select((_, i) => Input(i)).Aggregate((a, b) => a is { } x && b is { } y ? Bound.Max(x, y) : null),
             "Cast" or "Reshape" or "Split" or "Gather" or "Unsqueeze" or "Squeeze" or "Transpose" or "Identity" or "Expand" or "Slice" or "ReduceMean" or "ReduceMax" or "ReduceMin" => Input(0),
             _ => null,
         };

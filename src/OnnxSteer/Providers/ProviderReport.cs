@@ -47,11 +47,9 @@ public sealed record ProviderReport(Provider Provider, int Nodes, int Untyped, I
                 if (node.Inputs.Any(name => name.Length > 0 && known[name].DataType == DataType.Undefined))
                     untyped++;
                 if (table.Missing(node, value => known[value].DataType) is { } reason)
-                    missing.Add(new MissingKernel(graph.Path, node.Label, node.Domain.Length == 0 ? node.OpType : $"{node.Domain}.{node.OpType}", IsInserted(node), reason));
+                    missing.Add(new MissingKernel(graph.Path, node.Label, node.Domain.Length == 0 ? node.OpType : $"{node.Domain}.{node.OpType}", Names.IsInserted(node), reason));
             }
         }
         return new ProviderReport(provider, nodes, untyped, missing.ToImmutable(), Float16Bounds.Of(model));
     }
-
-    internal static bool IsInserted(Node node) => node.Name.Contains(Names.Mark, StringComparison.Ordinal);
 }

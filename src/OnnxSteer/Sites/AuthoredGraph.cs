@@ -60,13 +60,9 @@ internal sealed class AuthoredGraph
     public static ImmutableArray<AuthoredGraph> All(Model model)
     {
         var known = new Dictionary<Graph, AuthoredGraph>();
-        foreach (var graph in model.Graphs.Where(graph => !graph.IsFunction && IsWithinMain(graph)).OrderBy(Depth))
+        foreach (var graph in model.Graphs.Where(graph => graph.IsWithin(model.Graph)).OrderBy(graph => graph.Depth))
             known[graph] = new AuthoredGraph(graph, graph.Outer is { } outer ? known[outer] : null);
         return [.. known.Values];
-
-        static int Depth(Graph graph) => graph.Outer is { } outer ? Depth(outer) + 1 : 0;
-
-        bool IsWithinMain(Graph graph) => graph == model.Graph || (graph.Outer is { } outer && IsWithinMain(outer));
     }
 
     /// <summary>The exporter's node that makes a value, or null.</summary>
@@ -113,22 +109,20 @@ internal sealed class AuthoredGraph
     // Names as they were: a steered value's first maker bears the mark, and what was inserted before an input is seen through.
     private static AuthoredNode[] Read(Graph graph)
     {
-        var authored = graph.Nodes.Where(node => !IsInserted(node)).ToArray();
+        var authored = graph.Nodes.Where(node => !Names.IsInserted(node)).ToArray();
         return authored.Length == graph.Nodes.Length
             ? Array.ConvertAll(authored, node => new AuthoredNode(node, node.Inputs, node.Outputs))
             : Array.ConvertAll(authored, node => new AuthoredNode(node, [.. node.Inputs.Select(Original)], [.. node.Outputs.Select(WithoutMark)]));
 
         string Original(string value)
         {
-            for (var steps = 0; steps < MaxSteps && value.Contains(Names.Mark, StringComparison.Ordinal) && graph.Producer(value) is { } node && IsInserted(node); steps++)
+            for (var steps = 0; steps < MaxSteps && value.Contains(Names.Mark, StringComparison.Ordinal) && graph.Producer(value) is { } node && Names.IsInserted(node); steps++)
                 value = node.Inputs[0];
             return WithoutMark(value);
         }
     }
 
     internal static string WithoutMark(string value) => value.IndexOf(Names.Mark, StringComparison.Ordinal) is >= 0 and var at ? value[..at] : value;
-
-    private static bool IsInserted(Node node) => node.Name.Contains(Names.Mark, StringComparison.Ordinal);
 
     // What comes in from outside and may depend on the tokens.
     private IEnumerable<string> Entries => Graph.Outer is null ? Graph.Inputs.Select(input => input.Name) : Graph.FreeNames;

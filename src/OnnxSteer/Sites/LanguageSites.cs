@@ -21,7 +21,7 @@ internal static class LanguageSites
             {
                 if (indices.TryAdd(site.Name, sites.Count))
                     sites.Add(site);
-                else if (indices[site.Name] is var at && sites[at].Places.All(place => !IsAround(model.GraphAt(place.At.Graph), graph.Graph)) && sites[at].Channels == site.Channels)
+                else if (indices[site.Name] is var at && sites[at].Places.All(place => !graph.Graph.IsWithin(model.GraphAt(place.At.Graph))) && sites[at].Channels == site.Channels)
                     sites[at] = sites[at] with { Places = [.. sites[at].Places, .. site.Places] };
             }
         return [.. sites.Select((site, order) => site.Order == order ? site : site with { Order = order })];
@@ -96,12 +96,5 @@ internal static class LanguageSites
             else
                 return null;
         return null;
-    }
-
-    private static bool IsAround(Graph outer, Graph? inner)
-    {
-        while (inner is not null && inner != outer)
-            inner = inner.Outer;
-        return inner is not null;
     }
 }

@@ -77,6 +77,10 @@ public sealed record Site(
     public ImmutableArray<long> SpaceAxes =>
         Layout == ImageLayout.None ? [] : [.. Enumerable.Range(Layout == ImageLayout.ChannelsFirst ? 2 : 1, (Rank ?? 4) - 2).Select(axis => (long)axis)];
 
+    /// <summary>How many channels the value at one of the places has, those outside the place's range included.</summary>
+    internal int WidthAt(Model model, Place place) =>
+        place.At.Range is null ? place.ModuleRange?.Length ?? Channels : (int)FactTable.Of(model.GraphAt(place.At.Graph))[place.At.Value].LastDim!.Value;
+
     /// <summary>The same site under one of its aliases.</summary>
     public Site Called(string alias) =>
         alias == Name ? this : this with { Name = alias, Aliases = [.. Aliases.Where(other => other != alias).Prepend(Name)] };

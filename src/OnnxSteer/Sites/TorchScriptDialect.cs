@@ -18,7 +18,7 @@ internal static partial class TorchScriptDialect
         var (own, named, renamed) = (0, 0, new HashSet<string>());
         foreach (var node in model.Graphs.SelectMany(graph => graph.Nodes))
         {
-            if (node.OpType == "Constant" || node.Output(0) is not { } value || node.Name.Contains(Names.Mark, StringComparison.Ordinal))
+            if (node.OpType == "Constant" || node.Output(0) is not { } value || Names.IsInserted(node))
                 continue;
             own++;
             if (!ValueName().IsMatch(value))

@@ -45,7 +45,7 @@ internal static class FoldedMode
     {
         var (reader, input, tensor) = (uses[0].Reader, uses[0].Input, uses[0].Tensor);
         var name = reader.Input(input);
-        if (tensor is not null && Constants.GraphOf(reader.Graph, name!) is { } owner && owner.Producer(name!) is null && SharedWith(constants, uses) is null)
+        if (tensor is not null && reader.Graph.DefinerOf(name!) is { } owner && owner.Producer(name!) is null && SharedWith(constants, uses) is null)
             return [new RewriteInitializer(Label, owner.Path, name!, uses[0].Change.Of(tensor))];
         return uses.SelectMany(use => Own(names, use));
     }

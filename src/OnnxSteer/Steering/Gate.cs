@@ -93,13 +93,7 @@ internal sealed class GateMasks
                     ahead.Push(before);
             }
 
-        static IEnumerable<Node> Before(Node node)
-        {
-            foreach (var name in node.Needs)
-                for (var scope = node.Graph; scope is not null; scope = scope.Defines(name) ? null : scope.Outer)
-                    if (scope.Producer(name) is { } maker)
-                        yield return maker;
-        }
+        static IEnumerable<Node> Before(Node node) => node.Needs.Select(name => node.Graph.DefinerOf(name)?.Producer(name)).OfType<Node>();
     }
 
     private OnnxException Late(Place place) =>

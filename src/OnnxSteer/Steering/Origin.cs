@@ -19,12 +19,15 @@ internal static class Origin
     public static IEnumerable<KeyValuePair<string, string>> Properties(Fingerprint origin) =>
         [new(Places, origin.Places), new(GraphKey, origin.Graph), new(Weights, origin.Weights)];
 
-    /// <summary>Refuses a map that was fitted on another model, unless forced; returns the model's own fingerprint before patches.</summary>
-    public static Fingerprint Check(Model model, SiteTable table, Fingerprint? fittedOn, bool force)
+    /// <summary>Refuses a map that was fitted on another model: neither on the one before patches nor on this.</summary>
+    /// <param name="model">The model.</param>
+    /// <param name="table">Its sites.</param>
+    /// <param name="here">Its fingerprint as it was before any patch.</param>
+    /// <param name="fittedOn">What the map was fitted on; null where unknown, which is taken.</param>
+    public static void Require(Model model, SiteTable table, Fingerprint here, Fingerprint? fittedOn)
     {
-        var here = Of(model, table);
-        if (force || fittedOn is not { } there || there == here || there == Fingerprints.Of(model, table))
-            return here;
+        if (fittedOn is not { } there || there == here || there == Fingerprints.Of(model, table))
+            return;
         var what = there.Places != here.Places
             ? "its sites or their channels differ, so it is another architecture"
             : there.Weights != here.Weights && there.Graph != here.Graph

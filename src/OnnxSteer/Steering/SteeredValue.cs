@@ -132,9 +132,7 @@ internal sealed class SteeredValue
         var graph = model.GraphAt(place.At.Graph);
         if (model.Functions.Contains(graph))
             throw new OnnxException($"{model.Source.Name}: {place.At} lies in a function body, which every call shares; steering there is not supported.");
-        var width = place.At.Range is null ? (place.ModuleRange?.Length ?? site.Channels)
-            : (int)Onnx.Inference.FactTable.Of(graph)[place.At.Value].LastDim!.Value;
-        return new SteeredValue(place, graph.Nodes[place.NodeIndex], site, width, maps);
+        return new SteeredValue(place, graph.Nodes[place.NodeIndex], site, site.WidthAt(model, place), maps);
     }
 
     // A value v lacks a bias a; with y + a = w*(v + a) + b it becomes y = w*v + (b + (w-1)*a), and bounds move by a.

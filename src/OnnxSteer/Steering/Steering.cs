@@ -43,25 +43,22 @@ public static class Steering
     private static GraphPatch Patch(Model model, IReadOnlyList<SteeringMap> maps, SteeringOptions options, bool isBank)
     {
         var table = SiteTable.Of(model);
-        Fingerprint? origin = null;
+        var origin = Origin.Of(model, table);
+        if (!options.Force)
+            foreach (var fittedOn in maps.Select(map => map.Provenance.Fingerprint).Append(options.Gate?.Direction.FittedOn).Distinct())
+                Origin.Require(model, table, origin, fittedOn);
         foreach (var map in maps)
-        {
-            origin = Origin.Check(model, table, map.Provenance.Fingerprint, options.Force);
             CheckEffect(map, options);
-        }
         var values = SteeredValue.Of(model, table, maps).Where(value => options.AllowIdentity || value.HasScale || value.HasShift).ToList();
         CheckOperators(model, values, options);
         var label = options.Label ?? (isBank ? null : maps[0].Provenance.Label) ?? "";
         values.ForEach(value => value.CheckRange(options.Strength));
-        if (options.Gate is { } condition)
-            _ = Origin.Check(model, table, condition.Direction.FittedOn, options.Force);
-        var gate = options.Gate is null ? null : table.Find(options.Gate.Direction.Site);
-        var patch = options.Mode == Mode.Folded ? FoldedMode.Of(model, values, options) : Inserted(model, values, gate, label, options, isBank).Patch;
-        return patch with { Title = TitleOf(maps, options, label, values.Count, patch, isBank).With(Origin.Properties(origin!)) };
+        var patch = options.Mode == Mode.Folded ? FoldedMode.Of(model, values, options) : Inserted(model, table, values, label, options, isBank).Patch;
+        return patch with { Title = TitleOf(maps, options, label, values.Count, patch, isBank).With(Origin.Properties(origin)) };
     }
 
     /// <summary>The patch that steers values by inserted nodes, and what each value is called as it was before.</summary>
-    internal static (GraphPatch Patch, IReadOnlyList<string> Before) Inserted(Model model, IReadOnlyList<SteeredValue> values, Site? gateSite, string label, SteeringOptions options, bool isBank)
+    internal static (GraphPatch Patch, IReadOnlyList<string> Before) Inserted(Model model, SiteTable table, IReadOnlyList<SteeredValue> values, string label, SteeringOptions options, bool isBank)
     {
         var names = new FreshNames(model);
         var prefix = new Ops(model, "parameters", names);
@@ -74,7 +71,7 @@ public static class Steering
         };
         var positions = options.Positions == Positions.All ? null : PositionMask.Add(prefix, DecoderSignature.Of(model), options.Positions);
         var before = values.ToDictionary(value => value, value => value.IsSum ? "" : names.Value(value.Place.At.Value));
-        var gate = gateSite is null ? null : new GateMasks(model, gateSite, options.Gate!, before, names, positions);
+        var gate = options.Gate is null ? null : new GateMasks(model, table.Find(options.Gate.Direction.Site), options.Gate, before, names, positions);
         var mask = positions is null ? null : new TokenMask(prefix, positions, DecoderSignature.Of(model).InputIds);
         var batch = options.Mode == Mode.Live ? new BatchRows(prefix, DecoderSignature.TryOf(model)?.InputIds) : null;
         var steps = values.Zip(parameters, (value, own) => new ValueStep(new Ops(model, value.Place.At.ToString(), names), value, before[value], own, gate?.For(value) ?? mask, batch)).ToList();

@@ -24,7 +24,8 @@ public static class SteeringAdapter
         if (found is not [var record])
             throw new OnnxException($"{packed.Source.Name}: {(found.Count == 0 ? "there is no" : "there is more than one")} patch of mode pack{(label is null ? "" : $" labelled '{label}'")} ({packs.Count} of that mode{(packs.Count == 0 ? "" : $": {string.Join(", ", packs.Select(patch => $"'{patch.Properties.GetValueOrDefault("pack")}'"))}")}). {(packs.Count == 0 ? "Patch the model with --mode pack first." : "Name it with --label.")}");
         var table = SiteTable.Of(packed);
-        Origin.Check(packed, table, map.Provenance.Fingerprint, force);
+        if (!force)
+            Origin.Require(packed, table, Origin.Of(packed, table), map.Provenance.Fingerprint);
         var values = SteeredValue.Of(packed, table, [map]).Where(value => value.HasScale || value.HasShift).ToList();
         if (values.Exists(value => value.IsImage) && (record.Properties.GetValueOrDefault("method") == new LinearFit().Name) != values[0].ShiftsByMean)
             throw new OnnxException($"{packed.Source.Name}: the model was packed for maps of method '{record.Properties.GetValueOrDefault("method")}', and this one is of '{map.Provenance.Method}'; on feature maps they act in different ways. Pack the model with this map instead.");

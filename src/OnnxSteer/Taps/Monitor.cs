@@ -32,7 +32,9 @@ public sealed partial record Monitor(string Name, Direction Direction, Pooling? 
             throw new OnnxException($"{model.Source.Name}: the output '{Output}' is there already. Name the monitor otherwise.");
         var signature = DecoderSignature.Of(model);
         var table = SiteTable.Of(model);
-        var origin = Origin.Check(model, table, Direction.FittedOn, force);
+        var origin = Origin.Of(model, table);
+        if (!force)
+            Origin.Require(model, table, origin, Direction.FittedOn);
         var site = table.Find(Direction.Site);
         var names = new FreshNames(model);
         var ops = new Ops(model, "monitor", names);

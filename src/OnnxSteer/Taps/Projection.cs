@@ -20,7 +20,7 @@ internal static class Projection
         string? sum = null;
         foreach (var (place, z) in parts)
         {
-            var width = WidthOf(ops.Model, site, place);
+            var width = site.WidthAt(ops.Model, place);
             // A range is read by a vector that is 0 elsewhere, which saves a slice.
             var vector = new double[width];
             for (var i = 0; i < (place.At.Range?.Length ?? width); i++)
@@ -32,8 +32,4 @@ internal static class Projection
         var column = site.Rank == 3 ? sum! : ops.Reshape(hint, ops.Node(hint, "Reshape", sum!, ops.Node(hint, "Shape", signature.InputIds)), 0, 0, 1);
         return pooling is { } pool ? new TokenPooling(ops, signature, pool).Add(column, DataType.Float32, 3) : column;
     }
-
-    private static int WidthOf(Model model, Site site, Place place) =>
-        place.At.Range is null ? place.ModuleRange?.Length ?? site.Channels
-            : (int)Onnx.Inference.FactTable.Of(model.GraphAt(place.At.Graph))[place.At.Value].LastDim!.Value;
 }

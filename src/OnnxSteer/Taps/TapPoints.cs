@@ -52,10 +52,10 @@ internal sealed class TapPoints(Model model, FreshNames names, string label)
     {
         while (values.Length > 1 || values[0].Graph.Outer is not null)
         {
-            var depth = values.Max(entry => Depth(entry.Graph));
+            var depth = values.Max(entry => entry.Graph.Depth);
             if (depth == 0)
                 throw new OnnxException($"{model.Source.Name}: '{values[0].Value}' lies in several graphs that are not branches of one another, and cannot be read out as one.");
-            var outer = values.First(entry => Depth(entry.Graph) == depth).Graph.Outer!;
+            var outer = values.First(entry => entry.Graph.Depth == depth).Graph.Outer!;
             var inner = values.Where(entry => entry.Graph.Outer == outer).ToList();
             var node = outer.Nodes.First(node => Bodies(node).Contains(inner[0].Graph));
             values = [.. values.Except(inner), (outer, OutOfNode(outer, node, inner, type))];
@@ -97,6 +97,4 @@ internal sealed class TapPoints(Model model, FreshNames names, string label)
     }
 
     private static IEnumerable<Graph> Bodies(Node node) => node.Attributes.SelectMany(attribute => attribute.Graphs);
-
-    private static int Depth(Graph graph) => graph.Outer is { } outer ? Depth(outer) + 1 : 0;
 }

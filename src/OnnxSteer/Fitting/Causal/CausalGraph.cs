@@ -25,7 +25,7 @@ internal sealed class CausalGraph
         (_base, _table, Provenance) = (model, SiteTable.Of(model), provenance);
         var template = new SteeringMap(sites.Select(site => new SiteTransport(site.Name, Template(site, isBounded))), provenance);
         var values = SteeredValue.Of(model, _table, [template]);
-        var (patch, before) = Steering.Inserted(model, values, null, "", new SteeringOptions { Mode = Mode.Pack }, isBank: false);
+        var (patch, before) = Steering.Inserted(model, _table, values, "", new SteeringOptions { Mode = Mode.Pack }, isBank: false);
         var numbers = sites.Index().ToDictionary(entry => entry.Item.Name, entry => entry.Index);
         _sitesOf = [.. values.Select(value => value.Sites.Select(site => numbers[site]).ToImmutableArray())];
         foreach (var (index, value) in values.Index())

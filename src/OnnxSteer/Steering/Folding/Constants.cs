@@ -18,7 +18,7 @@ internal sealed class Constants(Model model)
     {
         for (var step = 0; step < MaxSteps && node.Input(input) is { } name; step++)
         {
-            var graph = GraphOf(node.Graph, name);
+            var graph = node.Graph.DefinerOf(name);
             if (graph is null || IsOverridable(graph, name))
                 return null;
             if (graph.Producer(name) is not { } producer)
@@ -46,14 +46,6 @@ internal sealed class Constants(Model model)
     public static int Reads(Graph graph, string value) =>
         graph.Consumers(value).Sum(node => node.Inputs.Count(input => input == value) + node.Captures.Count(name => name == value))
         + graph.Outputs.Count(output => output.Name == value);
-
-    /// <summary>The graph, this one or one around it, that defines a name.</summary>
-    public static Graph? GraphOf(Graph? graph, string name)
-    {
-        while (graph is not null && !graph.Defines(name))
-            graph = graph.Outer;
-        return graph;
-    }
 
     // Before IR version 4 every initializer is an input, and none can be overridden.
     private bool IsOverridable(Graph graph, string name) => model.IrVersion >= 4 && graph.Inputs.Any(input => input.Name == name);

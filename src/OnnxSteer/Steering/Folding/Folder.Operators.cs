@@ -1,4 +1,5 @@
 using OnnxSteer.Onnx;
+using OnnxSteer.Onnx.Inference;
 
 namespace OnnxSteer;
 
@@ -102,7 +103,7 @@ internal sealed partial class Folder
         {
             if (!goal.IsShifted)
                 return FoldResult.Nothing;
-            var type = like is { } other && node.Input(other) is { } name ? Facts(node.Graph)[name].DataType : DataType.Undefined;
+            var type = like is { } other && node.Input(other) is { } name ? FactTable.Of(node.Graph)[name].DataType : DataType.Undefined;
             if (!type.IsFloat())
                 return FoldResult.Refused($"{node} has no bias, and it is not known of which type it would be");
             return FoldResult.Of(new ConstantUse(node, input, null, 0, type, [goal.Channels], goal.At(0)));

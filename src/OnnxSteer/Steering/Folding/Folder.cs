@@ -10,7 +10,6 @@ namespace OnnxSteer;
 internal sealed partial class Folder(Model model)
 {
     private const int MaxDepth = 12;
-    private readonly Dictionary<Graph, FactTable> _facts = [];
     private readonly Dictionary<(Node Reader, int Input), (ConstantUse Use, SteeredValue Value)> _uses = [];
 
     /// <summary>Finds and counts constants.</summary>
@@ -161,7 +160,7 @@ internal sealed partial class Folder(Model model)
     private FoldResult Reshape(Node node, Goal goal, int depth)
     {
         // Heads side by side are as many channels over and over.
-        if (node.Input(0) is not { } value || Facts(node.Graph)[value].LastDim is not { } width || width % goal.Channels != 0)
+        if (node.Input(0) is not { } value || FactTable.Of(node.Graph)[value].LastDim is not { } width || width % goal.Channels != 0)
             return FoldResult.Refused($"{node} mixes channels with other axes");
         var times = (int)(width / goal.Channels);
         return Inner(node, 0, goal with { W = Repeated(goal.W), B = Repeated(goal.B) }, depth);
@@ -179,8 +178,8 @@ internal sealed partial class Folder(Model model)
     // The other parts stay as they are.
     private FoldResult Split(Node node, string value, Goal goal, int depth)
     {
-        var widths = node.Outputs.Select(output => Facts(node.Graph)[output].LastDim ?? 0).ToList();
-        if ((node.Attribute("axis")?.Int ?? 0) is var axis && axis != -1 && axis != (node.Input(0) is { } input ? Facts(node.Graph)[input].Rank : null) - 1)
+        var widths = node.Outputs.Select(output => FactTable.Of(node.Graph)[output].LastDim ?? 0).ToList();
+        if ((node.Attribute("axis")?.Int ?? 0) is var axis && axis != -1 && axis != (node.Input(0) is { } input ? FactTable.Of(node.Graph)[input].Rank : null) - 1)
             return FoldResult.Refused($"{node} does not split channels");
         var at = node.Outputs.IndexOf(value);
         if (widths.Exists(width => width <= 0) || widths[at] != goal.Channels)
@@ -191,12 +190,5 @@ internal sealed partial class Folder(Model model)
             W = [.. Enumerable.Repeat(1.0, before), .. goal.W, .. Enumerable.Repeat(1.0, behind)],
             B = [.. new double[before], .. goal.B, .. new double[behind]],
         }, depth);
-    }
-
-    private FactTable Facts(Graph graph)
-    {
-        if (!_facts.TryGetValue(graph, out var facts))
-            _facts[graph] = facts = FactTable.Of(graph);
-        return facts;
     }
 }

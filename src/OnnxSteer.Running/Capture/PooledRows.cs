@@ -1,0 +1,24 @@
+using System.Collections.Immutable;
+using OnnxSteer.Ort;
+
+namespace OnnxSteer.Running;
+
+/// <summary>Takes pooled activations out of the outputs of a call.</summary>
+internal static class PooledRows
+{
+    /// <summary>Copies a part of a site.</summary>
+    /// <param name="pooled">What a call made, <c>[batch, width]</c>.</param>
+    /// <param name="place">Which part of its columns this is, and where they belong in the site's channels.</param>
+    /// <param name="rows">The sample that each row of the call is.</param>
+    /// <param name="values">Takes the rows, <c>[samples, channels]</c>.</param>
+    /// <param name="channels">The site's channels.</param>
+    public static void Copy(OrtValue pooled, Place place, ImmutableArray<int> rows, float[] values, int channels)
+    {
+        var width = (int)pooled.Shape[^1];
+        var from = place.At.Range?.Start ?? 0;
+        var to = place.ModuleRange?.Start ?? 0;
+        var count = place.At.Range?.Length ?? place.ModuleRange?.Length ?? channels;
+        for (var i = 0; i < rows.Length; i++)
+            pooled.CopySingles((long)i * width + from, values.AsSpan(rows[i] * channels + to, count));
+    }
+}
