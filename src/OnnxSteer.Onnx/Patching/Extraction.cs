@@ -8,7 +8,7 @@ namespace OnnxSteer.Onnx.Patching;
 public static class Extraction
 {
     private const int ModelIrVersion = 1, ModelGraph = 7, ModelOpset = 8, ModelFunction = 25;
-    private const int GraphName = 2, GraphInput = 11, GraphOutput = 12;
+    private const int GraphNode = 1, GraphName = 2, GraphInput = 11, GraphOutput = 12;
 
     /// <summary>
     /// A model of some of the main graph's nodes, byte for byte as they are, with the graph inputs and initializers that they read. What
@@ -17,9 +17,10 @@ public static class Extraction
     /// </summary>
     /// <param name="model">The model; external data stay where they are.</param>
     /// <param name="nodes">Nodes of the main graph, in an order in which they can run.</param>
+    /// <param name="more">Nodes besides them.</param>
     /// <param name="inputs">The values that other nodes made, with their types.</param>
     /// <param name="outputs">Values that these nodes make.</param>
-    public static Model Of(Model model, IReadOnlyCollection<Node> nodes, IEnumerable<ValueInfoProto> inputs, IEnumerable<string> outputs)
+    public static Model Of(Model model, IReadOnlyCollection<Node> nodes, IEnumerable<NodeProto> more, IEnumerable<ValueInfoProto> inputs, IEnumerable<string> outputs)
     {
         var graph = model.Graph;
         var (reads, makes) = (nodes.SelectMany(node => node.Needs).ToHashSet(), nodes.SelectMany(node => node.Outputs).ToHashSet());
@@ -28,6 +29,7 @@ public static class Extraction
         var kept = graph.Outputs.Where(output => makes.Contains(output.Name)).ToList();
         var body = new List<byte[]>();
         body.AddRange(nodes.Select(node => Copy(node.Frame.Field)));
+        body.AddRange(more.Select(node => PatchWriter.Field(GraphNode, node.ToByteArray())));
         body.Add(PatchWriter.Field(GraphName, "part"u8.ToArray()));
         body.AddRange(graph.Initializers.Where(tensor => reads.Contains(tensor.Name)).Select(tensor => Copy(tensor.Field)));
         body.AddRange(graph.Inputs.Where(input => reads.Contains(input.Name)).Select(input => Copy(input.Field)));

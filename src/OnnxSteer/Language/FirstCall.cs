@@ -31,7 +31,7 @@ public static class FirstCall
         foreach (var inner in branch.Nodes)
             yield return new AddNode(label, Graph.MainPath, Anchor.End, inner.ToProto());
         foreach (var (own, given) in node.Outputs.Zip(branch.Outputs))
-            if (own.Length > 0)
+            if (own.Length > 0 && own != given.Name)
                 yield return new AddNode(label, Graph.MainPath, Anchor.End, new NodeProto { OpType = "Identity", Input = { given.Name }, Output = { own } });
     }
 }

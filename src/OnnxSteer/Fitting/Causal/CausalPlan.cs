@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using OnnxSteer.Onnx;
+using OnnxSteer.Onnx.Inference;
 using OnnxSteer.Onnx.Patching;
 using OnnxSteer.Onnx.Protobuf;
 
@@ -17,9 +18,20 @@ namespace OnnxSteer;
 /// </remarks>
 public sealed class CausalPlan
 {
-    private readonly CausalGraph _graph;
+    // ONNX Runtime gives its own casts such names, and so knows those that it may leave out beside another.
+    private const string FreeCast = "InsertedPrecisionFreeCast_";
 
-    private CausalPlan(CausalGraph graph, ImmutableArray<Segment> segments) => (_graph, Segments) = (graph, segments);
+    private readonly CausalGraph _graph;
+    private readonly FactTable _facts;
+
+    // Values by the name under which they pass in float32.
+    private readonly Dictionary<string, string> _narrow = [];
+
+    private CausalPlan(CausalGraph graph)
+    {
+        (_graph, _facts) = (graph, FactTable.Of(graph.Model.Graph));
+        Segments = [.. new Schedule(graph).Segments().Select(segment => segment with { Inputs = Passed(segment.Inputs), Outputs = Passed(segment.Outputs), Releases = Passed(segment.Releases) })];
+    }
 
     /// <summary>The segments in the order in which they run.</summary>
     public ImmutableArray<Segment> Segments { get; }
@@ -37,21 +49,39 @@ public sealed class CausalPlan
             throw new OnnxException("A causal fit needs at least one site.");
         if (sites.SelectMany(site => site.Places).FirstOrDefault(place => place.At.Graph != Graph.MainPath) is { } inner)
             throw new OnnxException($"{model.Source.Name}: {inner.At} lies in the body of a control flow node, which runs as a whole; a causal fit cuts the main graph only. Fit all sites at once.");
-        var graph = new CausalGraph(model, sites, pooling, new Provenance(Method: method.Name), isBounded);
-        return new CausalPlan(graph, new Schedule(graph).Segments());
+        return new CausalPlan(new CausalGraph(model, sites, pooling, new Provenance(Method: method.Name), isBounded));
     }
 
-    /// <summary>A segment as a model of its own.</summary>
+    /// <summary>
+    /// A segment as a model of its own. Values of float16 and bfloat16 pass in float32: where a processor lacks kernels of theirs,
+    /// ONNX Runtime computes in float32 from node to node, and so it does from segment to segment.
+    /// </summary>
     /// <param name="segment">The segment.</param>
-    /// <param name="typeOf">Element type and rank of each of its <see cref="Segment.Inputs"/>.</param>
-    public Model Extract(Segment segment, Func<string, (DataType Type, int Rank)> typeOf) =>
-        Extraction.Of(_graph.Model, segment.Nodes, segment.Inputs.Select(name => Info(name, typeOf(name))), segment.Outputs.Concat(segment.Pooled));
+    /// <param name="typeOf">Element type and rank of each of its <see cref="Segment.Inputs"/>, as they came from earlier segments.</param>
+    public Model Extract(Segment segment, Func<string, (DataType Type, int Rank)> typeOf)
+    {
+        var casts = segment.Inputs.Where(_narrow.ContainsKey).Select(name => Cast(name, _narrow[name], _facts[_narrow[name]].DataType))
+            .Concat(segment.Outputs.Where(_narrow.ContainsKey).Select(name => Cast(_narrow[name], name, DataType.Float32)));
+        return Extraction.Of(_graph.Model, segment.Nodes, casts, segment.Inputs.Select(name => Info(name, typeOf(name))), segment.Outputs.Concat(segment.Pooled));
+    }
 
     /// <summary>The optional inputs of a segment under the maps fitted so far.</summary>
     /// <param name="segment">The segment.</param>
     /// <param name="fitted">The transport of a site that is fitted already.</param>
     public IReadOnlyList<AdapterParameter> Parameters(Segment segment, Func<Site, Transport> fitted) =>
         [.. _graph.Parameters([.. segment.Steered.Select(site => new SiteTransport(site.Name, fitted(site)))])];
+
+    private ImmutableArray<string> Passed(ImmutableArray<string> names) => [.. names.Select(name =>
+    {
+        if (_facts[name].DataType is not (DataType.Float16 or DataType.BFloat16))
+            return name;
+        var wide = $"{name}{Names.Mark}wide";
+        _narrow[wide] = name;
+        return wide;
+    })];
+
+    private static NodeProto Cast(string from, string to, DataType type) =>
+        new() { OpType = "Cast", Name = FreeCast + to, Input = { from }, Output = { to }, Attribute = { Ops.Int("to", (long)type) } };
 
     private static ValueInfoProto Info(string name, (DataType Type, int Rank) type)
     {
