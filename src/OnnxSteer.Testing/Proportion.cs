@@ -17,7 +17,7 @@ public readonly record struct Proportion(int Hits, int Trials)
     /// <summary>The upper end of the interval.</summary>
     public double High => Math.Min(1, Centre + Spread);
 
-    private double Centre => (Value + Z * Z / (2 * Trials)) / (1 + Z * Z / Trials);
+    private double Centre => (Value + Z * Z / (2.0 * Trials)) / (1 + Z * Z / Trials);
 
     private double Spread => Z / (1 + Z * Z / Trials) * Math.Sqrt(Value * (1 - Value) / Trials + Z * Z / (4.0 * Trials * Trials));
 }

@@ -47,8 +47,13 @@ public static class SteeringProof
             return new Verdict(check, true, "no site lies before it");
         // The same taps on both sides: a tap alone may undo a fusion and change the last bits.
         var (patch, taps) = SiteTaps.Whole(model, before);
-        string[] values = [.. taps.SelectMany(tap => tap.Parts).Select(part => part.Output).Distinct()];
-        return SameBits(check, values, runner.Run(model.Apply(patch), values), runner.Run(live.Apply(SiteTaps.Whole(live, before).Patch), values, 1));
+        var parts = taps.SelectMany(tap => tap.Parts, (tap, part) => (tap.Site.Name, part.Place, part.Output)).ToList();
+        string[] outputs = [.. parts.Select(part => part.Output).Distinct()];
+        return SameBits(check, [.. parts.Select(part => part.Name)], Parts(runner.Run(model.Apply(patch), outputs)),
+            Parts(runner.Run(live.Apply(SiteTaps.Whole(live, before).Patch), outputs, 1)));
+
+        // Parts alone: another one of the same packed value may be steered.
+        IReadOnlyList<float[]> Parts(IReadOnlyList<float[]> values) => [.. parts.Select(part => runner.Part(part.Place, values[outputs.IndexOf(part.Output)]))];
     }
 
     private static Verdict Site(Model model, SiteTable table, SteeringMap map, SiteTransport entry, Runner runner)
@@ -114,7 +119,12 @@ public static class SteeringProof
         {
             var (patch, taps) = SiteTaps.Whole(model, [SiteTable.Of(model).Find(site.Name)]);
             var output = taps[0].Parts[site.Places.IndexOf(place)].Output;
-            var values = Run(model.Apply(patch), [output], strength)[0];
+            return Part(place, Run(model.Apply(patch), [output], strength)[0]);
+        }
+
+        // A place's channels of a value, [batch, tokens, channels].
+        public float[] Part(Place place, float[] values)
+        {
             if (place.At.Range is not { } range)
                 return values;
             var width = values.Length / (rows.Count * rows.Max(row => row.Length));
