@@ -13,7 +13,7 @@ internal sealed record SiteDot(string Site, double Value, double Error, bool IsM
 /// <summary>One number a site, along the model in the order of execution, sites of like name in one colour.</summary>
 internal static partial class SiteChart
 {
-    private const int Width = 900, Height = 250, Left = 48, Bottom = 26, Top = 12, Colours = 6;
+    private const int Width = 900, Height = 250, Left = 48, Right = 92, Bottom = 26, Top = 12, Colours = 6;
 
     /// <summary>A static SVG.</summary>
     /// <param name="title">What it shows, for who cannot see it.</param>
@@ -27,8 +27,8 @@ internal static partial class SiteChart
         var families = Families(dots);
         var chart = new StringBuilder($"<svg viewBox=\"0 0 {Width} {Height}\" role=\"img\" aria-label=\"{Html.Text(title)}\">");
         foreach (var tick in Enumerable.Range(0, 5).Select(i => low + ((high - low) * i / 4)))
-            chart.Append($"<path d=\"M{Left} {N(Y(tick))}H{Width}\" stroke=\"var(--line)\"/><text x=\"{Left - 8}\" y=\"{N(Y(tick) + 4.5)}\" text-anchor=\"end\" class=\"soft\">{Html.Number(tick, format)}</text>");
-        chart.Append($"<path d=\"M{Left} {N(Y(middle.Value))}H{Width}\" stroke=\"var(--soft)\" stroke-dasharray=\"5 4\"/><text x=\"{Width - 4}\" y=\"{N(Y(middle.Value) - 6)}\" text-anchor=\"end\" class=\"soft\">{Html.Text(middle.Word)}</text>");
+            chart.Append($"<path d=\"M{Left} {N(Y(tick))}H{Width - Right}\" stroke=\"var(--line)\"/><text x=\"{Left - 8}\" y=\"{N(Y(tick) + 4.5)}\" text-anchor=\"end\" class=\"soft\">{Html.Number(tick, format)}</text>");
+        chart.Append($"<path d=\"M{Left} {N(Y(middle.Value))}H{Width - Right}\" stroke=\"var(--soft)\" stroke-dasharray=\"5 4\"/><text x=\"{Width - Right + 8}\" y=\"{N(Y(middle.Value) + 4.5)}\" class=\"soft\">{Html.Text(middle.Word)}</text>");
         foreach (var (number, layer) in Layers(dots))
             chart.Append($"<text x=\"{N(X(number))}\" y=\"{Height - 6}\" text-anchor=\"middle\" class=\"soft\">{Html.Text(layer)}</text>");
         foreach (var (family, colour) in families)
@@ -45,7 +45,7 @@ internal static partial class SiteChart
         }
         return chart.Append("</svg>").ToString();
 
-        double X(int number) => Left + 14 + ((Width - Left - 28) * (dots.Count == 1 ? 0.5 : number / (dots.Count - 1.0)));
+        double X(int number) => Left + 14 + ((Width - Left - Right - 28) * (dots.Count == 1 ? 0.5 : number / (dots.Count - 1.0)));
         double Y(double value) => Height - Bottom - ((Height - Bottom - Top) * (Math.Clamp(value, low, high) - low) / (high - low));
     }
 

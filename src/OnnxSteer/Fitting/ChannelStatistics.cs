@@ -20,8 +20,6 @@ internal sealed class ChannelStatistics
     /// the spread of these statistics' samples; 0 where that is 0.</summary>
     public double[] Distances(SiteSamples samples, Transport? transport = null)
     {
-        var mapped = new float[transport is null ? 0 : samples.Source.Values.Length];
-        transport?.Apply(samples.Source.Values, mapped, 1);
         var column = new float[samples.Source.Rows];
         var distances = new double[units.Length];
         for (var channel = 0; channel < units.Length; channel++)
@@ -31,9 +29,10 @@ internal sealed class ChannelStatistics
             var from = samples.SortedSource(channel);
             if (transport?.IsIdentityAt(channel) == false)
             {
-                for (var row = 0; row < column.Length; row++)
-                    column[row] = mapped[(row * units.Length) + channel];
-                column.AsSpan().Sort();
+                transport.ApplyChannel(channel, from, column);
+                // Most maps keep the order, but for where bounds part them.
+                if (!IsAscending(column))
+                    column.AsSpan().Sort();
                 from = column;
             }
             distances[channel] = Coupling.Distance(from, samples.SortedTarget(channel)) / units[channel];
@@ -62,6 +61,14 @@ internal sealed class ChannelStatistics
     {
         double[] sorted = [.. values.Order()];
         return (sorted[(sorted.Length - 1) / 2] + sorted[sorted.Length / 2]) / 2;
+    }
+
+    private static bool IsAscending(ReadOnlySpan<float> values)
+    {
+        for (var i = 1; i < values.Length; i++)
+            if (values[i] < values[i - 1])
+                return false;
+        return true;
     }
 
     /// <summary>The deviation of the mixture of both sides: the mean of the variances, and the square of half the means'

@@ -7,11 +7,13 @@ namespace OnnxSteer;
 /// <param name="Samples">How many samples were held out.</param>
 /// <param name="DistanceBefore">The distance between held-out source and target.</param>
 /// <param name="DistanceAfter">The same with the source mapped. Above before where the map harms.</param>
+/// <param name="DistanceAfterLinear">The same by a linear map without a band, whatever the method: the method may not be after
+/// the target's distribution at all.</param>
 /// <param name="LinearBeatsMean">
 /// The share of channels in which a linear map brings held-out samples nearer to the target than a shift by the means does, both
 /// fitted without a band; channels where they come out alike count one half. Well above one half where spreads differ.
 /// </param>
-public sealed record HeldOutCheck(SampleCounts Samples, double DistanceBefore, double DistanceAfter, double LinearBeatsMean)
+public sealed record HeldOutCheck(SampleCounts Samples, double DistanceBefore, double DistanceAfter, double DistanceAfterLinear, double LinearBeatsMean)
 {
     internal const int LeastSamples = 5;
 
@@ -23,7 +25,7 @@ public sealed record HeldOutCheck(SampleCounts Samples, double DistanceBefore, d
         double[] After(IFitMethod fitted, Band within) => channels.Distances(unseen, fitted.Estimate(seen, within).Transport);
         var (linear, mean) = (After(new LinearFit(), Band.QAll), After(new MeanFit(), Band.QAll));
         double[] wins = [.. channels.Live.Select(channel => linear[channel] < mean[channel] ? 1 : linear[channel] == mean[channel] ? 0.5 : 0)];
-        return new HeldOutCheck(new SampleCounts(source.Length, target.Length), channels.Mean(channels.Distances(unseen)), channels.Mean(After(method, band)),
+        return new HeldOutCheck(new SampleCounts(source.Length, target.Length), channels.Mean(channels.Distances(unseen)), channels.Mean(After(method, band)), channels.Mean(linear),
             wins.Length == 0 ? 0.5 : wins.Average());
     }
 }
