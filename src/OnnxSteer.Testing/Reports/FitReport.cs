@@ -28,7 +28,8 @@ public static class FitReport
             {(measured.Count == 0 ? "on the samples that the map was fitted on: there are too few to hold any out." : $"of {measured[0].HeldOut!.Samples.Source} + {measured[0].HeldOut!.Samples.Target} samples held out from a fit on the others. Few samples lie apart by chance, so that nothing comes to 0.")}</p>
 
             <h2>All sites</h2>
-            {Testing.Html.Table("sites", ["site", "AUROC", "effect", "distance", "held out", "spread", "linear wins", "dead", "outside", "tokens outside", .. Probes(fit) ? ["probe", "in map"] : Array.Empty<string>(), "steer it?"], ranked.Select(row => Cells(row.Site, row.Advice, Probes(fit))))}
+            {Testing.Html.Table("sites", ["site", .. Columns(fit).Select(column => column.Head)], ranked.Select(row => Columns(fit).Select(column => column.Cell(row.Site)).Prepend(
+                $"{(row.Advice.Suggested ? "<span class=\"yes\">steer</span> " : "")}{Text(row.Site.Site)}<br><small>{Text(row.Advice.Reason)}</small>")))}
             <p class="note">{string.Join("<br>", Legend(fit).Skip(1).Select(Text))}</p>
             """);
     }
@@ -75,17 +76,19 @@ public static class FitReport
             """;
     }
 
-    private static bool Probes(FitResult fit) => fit.Sites.Any(site => site.ProbeAccuracy is not null);
-
-    private static IEnumerable<string> Cells(SiteReport site, SiteAdvice advice, bool hasProbes)
+    // Columns that no site has anything to say in are left out.
+    private static IEnumerable<(string Head, Func<SiteReport, string> Cell)> Columns(FitResult fit)
     {
-        string[] cells =
+        (string Head, Func<SiteReport, string> Cell)[] all =
         [
-            Text(site.Site), Number(site.Separability?.Auroc, "0.00"), Number(site.EffectSize, "0.00"), $"{Number(site.DistanceBefore, "0.00")} → {Number(site.DistanceAfter, "0.00")}",
-            site.HeldOut is { } check ? $"{Number(check.DistanceBefore, "0.00")} → {Number(check.DistanceAfter, "0.00")}" : "", Number(site.SpreadRatio, "+0.00;-0.00;0.00"),
-            Number(site.HeldOut?.LinearBeatsMean, "0 %"), $"{site.Dead} of {site.Channels}", Number(site.Outside, "0.0 %"), Number(site.TokensOutside, "0.0 %"),
+            ("AUROC", site => Number(site.Separability?.Auroc, "0.00")), ("effect", site => Number(site.EffectSize, "0.00")),
+            ("distance", site => $"{Number(site.DistanceBefore, "0.00")} → {Number(site.DistanceAfter, "0.00")}"),
+            ("held out", site => site.HeldOut is { } check ? $"{Number(check.DistanceBefore, "0.00")} → {Number(check.DistanceAfter, "0.00")}" : ""),
+            ("spread", site => Number(site.SpreadRatio, "+0.00;-0.00;0.00")), ("linear wins", site => Number(site.HeldOut?.LinearBeatsMean, "0 %")),
+            ("dead", site => $"{site.Dead} of {site.Channels}"), ("outside", site => Number(site.Outside, "0.0 %")), ("tokens outside", site => Number(site.TokensOutside, "0.0 %")),
+            ("probe", site => Number(site.ProbeAccuracy, "0.00")), ("in map", site => site.ProbeAccuracy is null ? "" : site.InMap ? "yes" : "no"),
         ];
-        return [.. cells, .. hasProbes ? [Number(site.ProbeAccuracy, "0.00"), site.InMap ? "yes" : "no"] : Array.Empty<string>(), $"{(advice.Suggested ? "<span class=\"yes\">yes</span>: " : "")}{Text(advice.Reason)}"];
+        return all.Where(column => fit.Sites.Any(site => column.Cell(site).Length > 0));
     }
 
     private static string Number(double? value, string format) => value is { } number ? Testing.Html.Number(number, format) : "";
