@@ -14,6 +14,9 @@ public sealed record SiteTap(Site Site, ImmutableArray<(Place Place, string Outp
 /// <summary>Patches that read sites out, whole or pooled over tokens inside the graph.</summary>
 public static class SiteTaps
 {
+    /// <summary>The input that says which tokens are pooled, where some are left out: bool <c>[batch, tokens]</c>.</summary>
+    public const string PooledTokens = "onnxsteer.pooled";
+
     /// <summary>
     /// Declares the sites' values as outputs. Sums that fused skip norms leave out are enabled, biases that the next operator
     /// adds are added, values of branches become outputs of their node.
@@ -35,19 +38,23 @@ public static class SiteTaps
     /// past. Graphs without token ids, as denoisers, have no masks: there all tokens count, and a value <c>[batch, channels]</c>
     /// is taken as it is.
     /// </summary>
+    /// <param name="model">The model.</param>
+    /// <param name="sites">The sites.</param>
+    /// <param name="pooling">How.</param>
+    /// <param name="isChosen">Whether the input <see cref="PooledTokens"/> says which tokens count.</param>
     /// <exception cref="OnnxException">A site lies in the body of a loop, or its value has no tokens to pool over.</exception>
-    public static (Model Pruned, ImmutableArray<SiteTap> Taps) Pooled(Model model, IEnumerable<Site> sites, Pooling pooling)
+    public static (Model Pruned, ImmutableArray<SiteTap> Taps) Pooled(Model model, IEnumerable<Site> sites, Pooling pooling, bool isChosen = false)
     {
         var signature = DecoderSignature.TryOf(model);
         var names = new FreshNames(model);
         var ops = new Ops(model, "pooling", names);
-        var tokens = signature is null ? null : new TokenPooling(ops, signature, pooling);
+        var tokens = signature is null ? null : new TokenPooling(ops, signature, pooling, isChosen);
         var points = new TapPoints(model, names, "tap");
         var outputs = new Dictionary<string, string>();
         var taps = sites.Select(site => new SiteTap(site, [.. points.PartsOf(site).Select(part =>
             (part.Place, outputs.TryGetValue(part.Value, out var known) ? known : outputs[part.Value] = Pool(site, part.Value)))])).ToImmutableArray();
         // Only the main graph's nodes may stand anywhere, so all of them can go to the front.
-        var patch = points.Patch.With(ops.Flush(Graph.MainPath, Anchor.Start))
+        var patch = points.Patch.With(tokens is not null && isChosen ? [TokenPooling.ChosenInput] : []).With(ops.Flush(Graph.MainPath, Anchor.Start))
             .With(outputs.Values.Select(output => new AddOutput("pooling", new ValueInfoProto { Name = output })));
         var tapped = model.Apply(patch);
         return (tapped.Apply(Pruning.To(tapped, outputs.Values)), taps);
