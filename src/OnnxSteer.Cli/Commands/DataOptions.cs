@@ -5,7 +5,11 @@ using OnnxSteer.Running;
 namespace OnnxSteer.Cli.Commands;
 
 /// <summary>Prompts of one population, read and encoded.</summary>
-internal sealed record Data(string Name, PromptSet Prompts, TokenizedPrompts Tokens);
+internal sealed record Data(string Name, PromptSet Prompts, TokenizedPrompts Tokens)
+{
+    /// <summary>What results say of it.</summary>
+    public object Json => new { Prompts = Prompts.Count, Prompts.Samples, Tokens.Truncated, Tokens = Tokens.ChosenBy ?? "all", Longest = Tokens.Rows.Max(row => row.Length) };
+}
 
 /// <summary>The options that say which prompts, and which of their tokens, activations are taken from.</summary>
 internal sealed class DataOptions
@@ -31,21 +35,17 @@ internal sealed class DataOptions
 
     public int Seed(ParseResult call) => call.GetValue(_seed);
 
+    /// <summary>Reads prompts, all of them.</summary>
     public PromptSet Read(ParseResult call, string path, string? labelColumn = null) =>
         PromptFile.Read(path, new PromptColumns(call.GetValue(_column), labelColumn, call.GetValue(_weight)));
 
-    /// <summary>Which tokens are pooled, as it is recorded; null for all.</summary>
-    public string? Tokens(ParseResult call, PromptSet prompts)
-    {
-        string?[] parts = [prompts.Any(prompt => prompt.Opening is not null) ? "completion" : null, call.GetValue(_tokens), call.GetValue(_skipFirst) ? "skip-first" : null];
-        return parts.Any(part => part is not null) ? string.Join(' ', parts.OfType<string>()) : null;
-    }
+    /// <summary>Draws as many as are asked for.</summary>
+    public PromptSet Draw(ParseResult call, PromptSet prompts) => call.GetValue(_maxSamples) is not { } most ? prompts
+        : most > 0 ? prompts.Draw(most, Seed(call)) : throw new UsageException($"--max-samples must be at least 1; {most} was given.");
 
-    /// <summary>Draws and encodes prompts; says how many were cut.</summary>
+    /// <summary>Encodes prompts; says how many were cut.</summary>
     public Data Encode(Terminal terminal, ParseResult call, Model model, string name, PromptSet prompts)
     {
-        if (call.GetValue(_maxSamples) is { } most)
-            prompts = most > 0 ? prompts.Draw(most, Seed(call)) : throw new UsageException($"--max-samples must be at least 1; {most} was given.");
         var maxTokens = call.GetValue(_maxTokens);
         var range = call.GetValue(_tokens) is { } text ? TokenRange.Parse(text) : null;
         var tokens = TokenizedPrompts.Of(prompts, () => TokenizedPrompts.TokenizerOf(model), maxTokens, range, call.GetValue(_skipFirst));

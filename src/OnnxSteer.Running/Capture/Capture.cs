@@ -29,7 +29,7 @@ public static class Capture
     public static ActivationSet Run(
         Model model, ImmutableArray<Site> sites, PromptSet prompts, TokenizedPrompts tokens, CaptureOptions options, IProgress<int>? progress = null,
         CancellationToken cancel = default) =>
-        new(Run(model, sites, tokens, options, progress, cancel), OriginOf(model, prompts, options));
+        new(Run(model, sites, tokens, options, progress, cancel), OriginOf(model, prompts, tokens, options));
 
     /// <summary>Captures rows of token ids, of which all tokens count; see <see cref="Run(Model, ImmutableArray{Site}, TokenizedPrompts, CaptureOptions, IProgress{int}, CancellationToken)"/>.</summary>
     public static ImmutableArray<SiteActivations> Run(
@@ -62,8 +62,8 @@ public static class Capture
     }
 
     /// <summary>What a capture says of where it comes from.</summary>
-    internal static ActivationOrigin OriginOf(Model model, PromptSet prompts, CaptureOptions options) =>
-        new(options.Pooling.Name(), prompts.Digest, Provenance.ThisTool, Fingerprints.Of(model, SiteTable.Of(model)));
+    internal static ActivationOrigin OriginOf(Model model, PromptSet prompts, TokenizedPrompts tokens, CaptureOptions options) =>
+        new(options.Pooling.Name(), prompts.Digest, Provenance.ThisTool, Fingerprints.Of(model, SiteTable.Of(model)), tokens.ChosenBy);
 
     /// <summary>Each row as often as its weight says.</summary>
     internal static Matrix Weighted(Matrix values, ImmutableArray<int>? weights)

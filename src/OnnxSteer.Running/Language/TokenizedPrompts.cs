@@ -14,6 +14,9 @@ public sealed record TokenizedPrompts(ImmutableArray<ImmutableArray<int>> Rows, 
     /// <summary>Which tokens of each row are pooled, from Start to before End, never none; null where all of every row are.</summary>
     public ImmutableArray<(int Start, int End)>? Chosen { get; init; }
 
+    /// <summary>What chose them, as <c>completion 0:10 skip-first</c>; null where nothing did.</summary>
+    public string? ChosenBy { get; init; }
+
     /// <summary>How many samples each row stands for; null where each is one.</summary>
     public ImmutableArray<int>? Weights { get; init; }
 
@@ -51,6 +54,7 @@ public sealed record TokenizedPrompts(ImmutableArray<ImmutableArray<int>> Rows, 
         return new TokenizedPrompts(rows.MoveToImmutable(), truncated)
         {
             Chosen = chosen.Index().All(row => row.Item == (0, rows[row.Index].Length)) ? null : chosen.MoveToImmutable(),
+            ChosenBy = ChoiceOf(prompts, tokens, skipFirst),
             Weights = prompts.Any(prompt => prompt.Weight != 1) ? [.. prompts.Select(prompt => prompt.Weight)] : null,
         };
     }
@@ -73,6 +77,12 @@ public sealed record TokenizedPrompts(ImmutableArray<ImmutableArray<int>> Rows, 
             hash.AppendData(MemoryMarshal.AsBytes(row.AsSpan()));
         }
         return Convert.ToHexStringLower(hash.GetHashAndReset());
+    }
+
+    private static string? ChoiceOf(PromptSet prompts, TokenRange? tokens, bool skipFirst)
+    {
+        string?[] parts = [prompts.Any(prompt => prompt.Opening is not null) ? "completion" : null, tokens?.ToString(), skipFirst ? "skip-first" : null];
+        return parts.Any(part => part is not null) ? string.Join(' ', parts.OfType<string>()) : null;
     }
 
     // A completion's tokens are those that reach beyond the opening: one that spans both holds some of it.

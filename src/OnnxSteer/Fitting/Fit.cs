@@ -62,7 +62,7 @@ public static class Fit
             Method: method.Name, Pooling: source.Origin.Pooling ?? target.Origin.Pooling, Band: used.ToString(), Causal: false,
             Samples: new SampleCounts(source.Samples, target.Samples), SourceDigest: source.Origin.Digest,
             TargetDigest: target.Origin.Digest,
-            Tool: Provenance.ThisTool, Fingerprint: source.Origin.Fingerprint ?? target.Origin.Fingerprint);
+            Tool: Provenance.ThisTool, Fingerprint: source.Origin.Fingerprint ?? target.Origin.Fingerprint, Tokens: source.Origin.Tokens ?? target.Origin.Tokens);
         return new FitResult(source.Sites.Select(s => Site(method, s.Site, s.Values, target[s.Site], used)), provenance);
     }
 

@@ -15,6 +15,7 @@ namespace OnnxSteer;
 /// <param name="Tool">Program and version that fitted the map.</param>
 /// <param name="Label">The map's name among others in one graph.</param>
 /// <param name="Fingerprint">The model that the map was fitted on.</param>
+/// <param name="Tokens">Which tokens of a prompt were pooled, as <c>completion 0:10 skip-first</c>; null for all.</param>
 public sealed record Provenance(
     string? Method = null,
     string? Pooling = null,
@@ -26,7 +27,8 @@ public sealed record Provenance(
     string? TargetDigest = null,
     string? Tool = null,
     string? Label = null,
-    Fingerprint? Fingerprint = null)
+    Fingerprint? Fingerprint = null,
+    string? Tokens = null)
 {
     /// <summary>Nothing is known.</summary>
     public static Provenance Unknown { get; } = new();
