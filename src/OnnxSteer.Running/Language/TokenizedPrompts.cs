@@ -51,9 +51,10 @@ public sealed record TokenizedPrompts(ImmutableArray<ImmutableArray<int>> Rows, 
                 throw new OnnxException($"{prompt.Called(i)} has no token left to pool: of its {ids.Length} tokens {(prompt.Opening is null ? "" : $"the completion has those from {start} to before {end}, ")}"
                     + $"the first {kept} are kept{(tokens is null ? "" : $", of which --tokens {tokens} takes {Math.Max(0, span.End - span.Start)}")}{(skipFirst ? ", and the first token is skipped" : "")}. Leave it out, or choose other tokens.");
         }
+        var isWhole = chosen.Index().All(row => row.Item == (0, rows[row.Index].Length));
         return new TokenizedPrompts(rows.MoveToImmutable(), truncated)
         {
-            Chosen = chosen.Index().All(row => row.Item == (0, rows[row.Index].Length)) ? null : chosen.MoveToImmutable(),
+            Chosen = isWhole ? null : chosen.MoveToImmutable(),
             ChosenBy = ChoiceOf(prompts, tokens, skipFirst),
             Weights = prompts.Any(prompt => prompt.Weight != 1) ? [.. prompts.Select(prompt => prompt.Weight)] : null,
         };
