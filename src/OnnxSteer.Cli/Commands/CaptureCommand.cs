@@ -31,6 +31,7 @@ internal static class CaptureCommand
             var (index, parts) = ParsePart(call.GetValue(part), call.GetValue(shards));
             var population = data.Encode(terminal, call, opened, file, data.Draw(call, data.Read(call, file)));
             var options = new CaptureOptions { Pooling = call.Parse<Pooling>(pooling), BatchSize = call.GetValue(batch), Session = call.Session(threads, provider) };
+            var massive = parts == 1 ? population.Look(terminal, opened, chosen, options.Session, cancel) : null;
             ShardProgress? shard = null;
             var progress = terminal.Progress("captured", population.Prompts.Count);
             if (call.GetValue(shards) is { } count)
@@ -45,7 +46,7 @@ internal static class CaptureCommand
             else
                 Capture.Run(opened, chosen, population.Prompts, population.Tokens, options, progress, cancel).Save(path);
             if (call.GetValue(json))
-                terminal.Json(new { Out = path, Sites = chosen.Select(site => new { Site = site.Name, site.Channels }), population.Prompts.Samples, population.Tokens.Truncated, Data = population.Json, Shards = shard });
+                terminal.Json(new { Out = path, Sites = chosen.Select(site => new { Site = site.Name, site.Channels }), population.Prompts.Samples, population.Tokens.Truncated, Data = population.Json, Shards = shard, Massive = massive });
             else
                 terminal.Note(shard is null ? $"{chosen.Length} sites, {population.Prompts.Samples} samples: {path}" : $"{chosen.Length} sites, {shard.Done} shards computed, {shard.Kept} kept: {path}");
             return Task.FromResult(ExitCodes.Done);

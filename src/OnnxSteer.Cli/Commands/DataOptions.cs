@@ -1,5 +1,7 @@
+using System.Collections.Immutable;
 using System.CommandLine;
 using OnnxSteer.Onnx;
+using OnnxSteer.Ort;
 using OnnxSteer.Running;
 
 namespace OnnxSteer.Cli.Commands;
@@ -7,6 +9,15 @@ namespace OnnxSteer.Cli.Commands;
 /// <summary>Prompts of one population, read and encoded.</summary>
 internal sealed record Data(string Name, PromptSet Prompts, TokenizedPrompts Tokens)
 {
+    /// <summary>Looks for massive activations in a sample, and says what was found.</summary>
+    public MassiveReport Look(Terminal terminal, Model model, ImmutableArray<Site> sites, SessionOptions? options, CancellationToken cancel)
+    {
+        var report = MassiveActivations.Find(model, sites, Tokens.Rows, options, cancel);
+        if (report.Note() is { } note)
+            terminal.Note($"{Name}: {note}");
+        return report;
+    }
+
     /// <summary>What results say of it.</summary>
     public object Json => new { Prompts = Prompts.Count, Prompts.Samples, Tokens.Truncated, Tokens = Tokens.ChosenBy ?? "all", Longest = Tokens.Rows.Max(row => row.Length) };
 }

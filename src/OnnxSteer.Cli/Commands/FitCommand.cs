@@ -30,11 +30,13 @@ internal static class FitCommand
                 ? Capture.Run(opened, chosen, prompts.Prompts, prompts.Tokens, options, terminal.Progress($"{side.Name} captured", prompts.Prompts.Count), cancel)
                 : FitData.At(side.Captured!, chosen);
             var (source, target) = data.Read(terminal, call, opened);
+            // The sides of one model differ little in this.
+            var massive = (source.Data ?? target.Data)?.Look(terminal, opened, chosen, options.Session, cancel);
             var (from, to) = (Side(source), Side(target));
             var fit = call.GetRequiredValue(method) == "mean" ? Fit.Mean(from, to, limits) : Fit.Linear(from, to, limits);
             fit.Map.With(fit.Map.Provenance with { Label = call.GetValue(label) }).Save(call.GetRequiredValue(output));
             if (call.GetValue(json))
-                terminal.Json(new { Out = call.GetRequiredValue(output), fit.Map.Provenance, Source = source.Json, Target = target.Json, fit.Sites });
+                terminal.Json(new { Out = call.GetRequiredValue(output), fit.Map.Provenance, Source = source.Json, Target = target.Json, Massive = massive, fit.Sites });
             else
                 Show(terminal, fit, call.GetRequiredValue(output));
             return Task.FromResult(ExitCodes.Done);

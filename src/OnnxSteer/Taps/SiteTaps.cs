@@ -62,6 +62,23 @@ public static class SiteTaps
         string Pool(Site site, string value) => tokens is not null && site.Layout == ImageLayout.None ? OverTokens(tokens, site, value) : OverAll(ops, site, value, pooling);
     }
 
+    /// <summary>
+    /// Gives out the length (Euclidean norm) of each token's activation at each site, float32 <c>[batch, tokens, 1]</c>, and prunes everything
+    /// that this does not need.
+    /// </summary>
+    /// <returns>The pruned model and an output for each site; of sites whose values are <c>[batch, tokens, channels]</c> or <c>[batch*tokens, channels]</c> alone.</returns>
+    public static (Model Pruned, ImmutableArray<(Site Site, string Output)> Lengths) Lengths(Model model, IEnumerable<Site> sites)
+    {
+        var (signature, names) = (DecoderSignature.Of(model), new FreshNames(model));
+        var ops = new Ops(model, "length", names);
+        var points = new TapPoints(model, names, "tap");
+        ImmutableArray<(Site Site, string Output)> lengths = [.. sites.Where(site => site.Layout == ImageLayout.None && site.Rank is null or 2 or 3)
+            .Select(site => (site, Projection.Length(ops, signature, site, points.PartsOf(site).ToList())))];
+        var outputs = lengths.Select(length => length.Output).ToList();
+        var tapped = model.Apply(points.Patch.With(ops.Flush(Graph.MainPath, Anchor.Start)).With(outputs.Select(output => new AddOutput("length", new ValueInfoProto { Name = output }))));
+        return (tapped.Apply(Pruning.To(tapped, outputs)), lengths);
+    }
+
     private static string OverTokens(TokenPooling tokens, Site site, string value) =>
         site.Rank is null or 2 or 3 ? tokens.Add(value, site.DataType, site.Rank)
             : throw new OnnxException($"Site '{site.Name}' has rank {site.Rank}; only [batch, tokens, channels] and [tokens, channels] can be pooled over tokens.");
