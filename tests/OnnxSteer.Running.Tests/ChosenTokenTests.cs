@@ -58,7 +58,7 @@ public sealed class ChosenTokenTests
     private static string Last(string name) => name[(name.LastIndexOf('.') + 1)..];
 
     // Activations rounded to integers share their scale with what else is in the batch, filling included.
-    private static bool IsQuantized(string export) => export.Contains("int8", StringComparison.Ordinal) || export.Contains("int4", StringComparison.Ordinal);
+    internal static bool IsQuantized(string export) => export.Contains("int8", StringComparison.Ordinal) || export.Contains("int4", StringComparison.Ordinal);
 
     private static double ToleranceOf(string export) => IsQuantized(export) ? 0.05 : export.Contains("fp16", StringComparison.Ordinal) ? 5e-3 : 1e-5;
 
