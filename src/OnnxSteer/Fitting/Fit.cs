@@ -6,7 +6,16 @@ namespace OnnxSteer;
 /// <summary>One site's transport and how its fit went.</summary>
 /// <param name="Transport">The site and its transport; it may be the identity.</param>
 /// <param name="Report">How the fit went.</param>
-public sealed record SiteFit(SiteTransport Transport, SiteReport Report);
+public sealed record SiteFit(SiteTransport Transport, SiteReport Report)
+{
+    /// <summary>The same with the share of single tokens outside the support.</summary>
+    /// <param name="outside">Of each channel, the share of the source's tokens.</param>
+    public SiteFit With(IReadOnlyList<double> outside)
+    {
+        var changed = outside.Where((_, channel) => !Transport.Transport.IsIdentityAt(channel)).ToList();
+        return this with { Report = Report with { TokensOutside = changed.Count > 0 ? changed.Average() : null } };
+    }
+}
 
 /// <summary>A fitted map and how the fit of each site went.</summary>
 public sealed record FitResult
@@ -35,7 +44,10 @@ public sealed record FitResult
     }
 
     /// <summary>The map.</summary>
-    public SteeringMap Map { get; }
+    public SteeringMap Map { get; private init; }
+
+    /// <summary>The same with another record of what the map was fitted on.</summary>
+    public FitResult With(Provenance provenance) => this with { Map = Map.With(provenance) };
 
     /// <summary>How each site's fit went, in the order of execution; of methods that choose sites, those left out as well.</summary>
     public ImmutableArray<SiteReport> Sites { get; }
@@ -74,7 +86,7 @@ public static class Fit
             Samples: new SampleCounts(source.Samples, target.Samples), SourceDigest: source.Origin.Digest,
             TargetDigest: target.Origin.Digest,
             Tool: Provenance.ThisTool, Fingerprint: source.Origin.Fingerprint ?? target.Origin.Fingerprint,
-            Settings: method.Settings);
+            Settings: method.Settings, Tokens: source.Origin.Tokens ?? target.Origin.Tokens);
         return new FitResult(source.Sites.Select(s => Site(method, s.Site, s.Values, target[s.Site], used)), provenance, (method as IRankingMethod)?.MostSites);
     }
 

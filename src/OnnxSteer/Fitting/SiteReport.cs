@@ -19,7 +19,7 @@ public sealed record SiteReport(
     string Site, SampleCounts Samples, int Channels, int Dead, int Changed, double DistanceBefore, double DistanceAfter,
     double Outside)
 {
-    /// <summary>The share of the source's single tokens, times channels, outside the support; null where tokens were not counted.</summary>
+    /// <summary>The share of the source's single tokens, over the channels that are steered, outside the support; null where tokens were not counted.</summary>
     public double? TokensOutside { get; init; }
 
     /// <summary>

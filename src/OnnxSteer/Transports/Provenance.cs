@@ -16,6 +16,7 @@ namespace OnnxSteer;
 /// <param name="Label">The map's name among others in one graph.</param>
 /// <param name="Fingerprint">The model that the map was fitted on.</param>
 /// <param name="Settings">The method's options, as <c>coefficient=2</c>.</param>
+/// <param name="Tokens">Which tokens of a prompt were pooled, as <c>completion 0:10 skip-first</c>; null for all.</param>
 public sealed record Provenance(
     string? Method = null,
     string? Pooling = null,
@@ -28,7 +29,8 @@ public sealed record Provenance(
     string? Tool = null,
     string? Label = null,
     Fingerprint? Fingerprint = null,
-    string? Settings = null)
+    string? Settings = null,
+    string? Tokens = null)
 {
     /// <summary>Nothing is known.</summary>
     public static Provenance Unknown { get; } = new();
