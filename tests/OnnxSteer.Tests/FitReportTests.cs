@@ -12,6 +12,7 @@ public class FitReportTests
         var fit = Fit.Linear(Side(false), Side(true), Band.QAll);
         Assert.Equal(["s2", "s4"], fit.Advice.Take(2).Select(advice => advice.Site));
         Assert.Equal(["s2"], fit.Advice.Where(advice => advice.Suggested).Select(advice => advice.Site));
+        Assert.Contains(FormattableString.Invariant($"to {fit.Sites[2].HeldOut!.DistanceAfter:0.00}"), fit.Advice[0].Reason, StringComparison.Ordinal);
         Assert.Contains("others tell the sides apart better", fit.Advice[1].Reason, StringComparison.Ordinal);
         Assert.All(fit.Advice.Skip(2), advice => Assert.Contains("beyond chance", advice.Reason, StringComparison.Ordinal));
         Assert.All(fit.Sites, site => Assert.True(site.HeldOut is { Samples: { Source: 12, Target: 12 } } && site.Separability is not null));

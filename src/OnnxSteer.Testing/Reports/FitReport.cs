@@ -29,7 +29,7 @@ public static class FitReport
 
             <h2>All sites</h2>
             {Testing.Html.Table("sites", ["site", .. Columns(fit).Select(column => column.Head)], ranked.Select(row => Columns(fit).Select(column => column.Cell(row.Site)).Prepend(
-                $"{(row.Advice.Suggested ? "<span class=\"yes\">steer</span> " : "")}{Text(row.Site.Site)}<br><small>{Text(row.Advice.Reason)}</small>")))}
+                $"{Text(row.Site.Site)}{(row.Advice.Suggested ? " <span class=\"yes\">steer</span>" : "")}<br><small>{Text(row.Advice.Reason)}</small>")))}
             <p class="note">{string.Join("<br>", Legend(fit).Skip(1).Select(Text))}</p>
             """);
     }
@@ -50,7 +50,7 @@ public static class FitReport
     private static string Suggestion(FitResult fit, int suggested) => suggested == 0
         ? $"<p>No site is suggested: at {Text(fit.Advice[0].Site)}, the best, {Text(fit.Advice[0].Reason)}.</p>"
         : $"""
-          <p>{suggested} of {fit.Sites.Length} sites tell the two sides apart as well as the best does, within its standard error, and their held-out distance shrinks:
+          <p>{suggested} of {fit.Sites.Length} sites tell the two sides apart as well as the best does, within its standard error, and the distance of held-out samples shrinks there, by this map or by a linear one:
           <b>{string.Join(", ", fit.Advice.Where(advice => advice.Suggested).Take(12).Select(advice => Text(advice.Site)))}</b>{(suggested > 12 ? " and others" : "")}.</p>
           <p class="note">The site decides more than the method. These numbers say where source and target differ, not what steering there does to the text: measure a few sites.</p>
           """;

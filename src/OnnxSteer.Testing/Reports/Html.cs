@@ -22,7 +22,7 @@ internal static class Html
         .yes { color: var(--good); font-weight: 600; } .no { color: var(--bad); font-weight: 600; }
         pre { background: color-mix(in srgb, var(--line) 45%, transparent); padding: .9rem 1rem; border-radius: .4rem; overflow-x: auto; font-size: .88rem; }
         ul.legend { list-style: none; display: flex; flex-wrap: wrap; gap: .2rem 1.4rem; margin: .2rem 0 .4rem; padding: 0; font-size: .9rem; } ul.legend i { display: inline-block; width: .7rem; height: .7rem; border-radius: 50%; margin-right: .45rem; }
-        table.sites { font-size: .88rem; font-variant-numeric: tabular-nums; } table.sites td { white-space: nowrap; } table.sites td:first-child { white-space: normal; } table.sites small { color: var(--soft); }
+        table.sites { font-size: .88rem; font-variant-numeric: tabular-nums; } table.sites td { white-space: nowrap; } table.sites td:first-child { white-space: normal; min-width: 20rem; } table.sites small { color: var(--soft); }
         dl { display: grid; grid-template-columns: max-content 1fr; gap: .3rem 1.2rem; margin: 0; } dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; }
         """;
 

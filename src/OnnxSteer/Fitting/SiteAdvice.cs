@@ -31,7 +31,7 @@ public sealed record SiteAdvice(string Site, bool Suggested, string Reason)
             { Separability: { IsBeyondChance: false } chance } => Text($"not told apart beyond chance (AUROC {chance.Auroc:0.00}, chance within {2 * chance.ErrorOfChance:0.00} of 0.50)"),
             { Changed: 0 } => "the map changes nothing here",
             { HeldOut: { } check } when !Shrinks(check) => Text($"the distance of held-out samples does not shrink ({check.DistanceBefore:0.00} to {check.DistanceAfter:0.00})"),
-            { Separability: { } apart, HeldOut: { } check } => Text($"AUROC {apart.Auroc:0.00}, the distance of held-out samples shrinks from {check.DistanceBefore:0.00} to {Math.Min(check.DistanceAfter, check.DistanceAfterLinear):0.00}")
+            { Separability: { } apart, HeldOut: { } check } => Text($"AUROC {apart.Auroc:0.00}, the distance of held-out samples shrinks from {check.DistanceBefore:0.00} to {(check.DistanceAfter < check.DistanceBefore ? check.DistanceAfter : check.DistanceAfterLinear):0.00}")
                 + (check.DistanceAfter < check.DistanceBefore ? "" : " by a linear map") + (isSuggested ? "" : "; others tell the sides apart better"),
         });
     }
