@@ -19,7 +19,7 @@ internal sealed class CaptureSession : IDisposable
     /// <exception cref="OnnxException">A prompt is not one for this model.</exception>
     public CaptureSession(Model model, ImmutableArray<Site> sites, TokenizedPrompts prompts, CaptureOptions options)
     {
-        TokenizedPrompts.Check(prompts.Rows, model.Graph.Info(DecoderSignature.Of(model).Logits ?? "")?.Dims is [.., { } size] ? size : null, DecoderConfig.Of(model).ContextLength);
+        TokenizedPrompts.Check(prompts.Rows, model);
         (var pruned, _taps) = SiteTaps.Pooled(model, sites, options.Pooling, prompts.Chosen is not null);
         _prompts = prompts;
         _outputs = [.. _taps.SelectMany(tap => tap.Parts).Select(part => part.Output).Distinct()];

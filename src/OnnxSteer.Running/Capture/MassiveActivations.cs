@@ -57,6 +57,7 @@ public static class MassiveActivations
     /// <param name="cancel">Ends the run.</param>
     public static MassiveReport Find(Model model, IEnumerable<Site> sites, IReadOnlyList<ImmutableArray<int>> prompts, SessionOptions? options = null, CancellationToken cancel = default)
     {
+        TokenizedPrompts.Check(prompts, model);
         var (pruned, lengths) = SiteTaps.Lengths(model, sites);
         ImmutableArray<int>[] rows = prompts.Count <= Sample ? [.. prompts] : [.. Enumerable.Range(0, Sample).Select(i => prompts[(int)((long)i * prompts.Count / Sample)])];
         if (lengths.IsEmpty)

@@ -124,6 +124,10 @@ public sealed record TokenizedPrompts(ImmutableArray<ImmutableArray<int>> Rows, 
         }
     }
 
+    /// <summary>As above, for what is run through a part of a model.</summary>
+    internal static void Check(IReadOnlyList<ImmutableArray<int>> rows, Model model) =>
+        Check(rows, model.Graph.Info(DecoderSignature.Of(model).Logits ?? "")?.Dims is [.., { } size] ? size : null, DecoderConfig.Of(model).ContextLength);
+
     /// <summary>The tokenizer of a model: <c>tokenizer.json</c> in its folder, else in the parent folder.</summary>
     /// <exception cref="TokenizerException">There is none, or it is not readable.</exception>
     public static Tokenizer TokenizerOf(Model model) => Tokenizer.Load(model.Folder ?? ".");
