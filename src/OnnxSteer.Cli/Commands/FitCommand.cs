@@ -80,7 +80,7 @@ internal static class FitCommand
             table.AddRow(
                 $"{(advice.Suggested ? "* " : "  ")}{Markup.Escape(site.Site)}{(site.InMap ? "" : " (not in the map)")}", $"{site.Channels - site.Changed} of {site.Channels}",
                 $"{Number(site.DistanceBefore)} > {Number(site.DistanceAfter)}", site.HeldOut is { } check ? $"{Number(check.DistanceBefore)} > {Number(check.DistanceAfter)}" : "",
-                Number(site.SpreadRatio, "+0.00;-0.00;0.00"), Number(site.HeldOut?.LinearBeatsMean, "P0"), Number(site.EffectSize), Number(site.Separability?.Auroc), Number(site.Outside, "P1"));
+                Number(site.SpreadRatio, "+0.00;-0.00;0.00"), Number(site.HeldOut?.LinearBeatsMean, "P0"), Number(site.EffectSize), Number(site.Separability?.Auroc), $"{Number(site.Outside, "P1")}{(site.TokensOutside is { } tokens ? $"; {Number(tokens, "P1")}" : "")}");
         terminal.Console().Write(table);
         foreach (var line in FitReport.Legend(fit))
             terminal.Out.WriteLine(line);

@@ -44,7 +44,7 @@ public static class FitReport
         yield return "The site decides more than the method, and these numbers say where source and target differ, not what steering there does to the text: measure a few sites.";
         yield return "AUROC: held-out samples projected on the difference of means over each channel's variance, five folds; 0.50 is chance. effect: median over channels of Cohen's d.";
         yield return "distance: before > after, 1-D Wasserstein per channel in standard deviations, mean over channels. held out: the same on a fifth of the samples, by a fit on the others.";
-        yield return "spread: median of ln(target's deviation / source's); linear wins: share of channels where held-out samples end nearer by a linear map than by a shift. outside: pooled source values beyond the band.";
+        yield return "spread: median of ln(target's deviation / source's); linear wins: share of channels where held-out samples end nearer by a linear map than by a shift. outside: pooled source values beyond the band; of a causal fit also single tokens.";
     }
 
     private static string Suggestion(FitResult fit, int suggested) => suggested == 0

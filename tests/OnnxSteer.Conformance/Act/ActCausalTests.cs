@@ -21,7 +21,7 @@ public sealed class ActCausalTests
                 return data;
             using var golden = ActGolden.Open("fit_causal");
             foreach (var key in golden.Tensors.Select(tensor => string.Join('/', tensor.Name.Split('/')[..3])).Distinct())
-                if (key.Split('/') is [var set, ("linear_ot" or "mean_ot") and var method, var band])
+                if (key.Split('/') is [var set, var method, var band])
                     foreach (var export in Exports.Names)
                         data.Add(export, set, method, band);
             return data;
@@ -35,8 +35,9 @@ public sealed class ActCausalTests
         var table = SiteTable.Of(model);
         var sites = Order(set).Select(table.Find).ToList();
         TokenizedPrompts Prompts(string name) => new([.. ActGolden.Prompts(export, name)], 0);
-        var fit = CausalFit.Run(model, sites, method == "linear_ot" ? new LinearFit() : new MeanFit(), Band.Parse(band), Prompts("source"), Prompts("target"),
-            new CausalOptions { Capture = new CaptureOptions { Session = Runner.OneThread } });
+        IFitMethod fitted = method switch { "linear_ot" => new LinearFit(), "mean_ot" => new MeanFit(), "gaussian_ot" => new GaussianFit(), _ => new AuraFit() };
+        var fit = CausalFit.Run(model, sites, fitted, Band.Parse(band), Prompts("source"), Prompts("target"),
+            new CausalOptions { Capture = new CaptureOptions { Pooling = fitted.DefaultPooling, Session = Runner.OneThread } });
         using var golden = ActGolden.Open("fit_causal");
         var tolerance = band == "q_all" ? 1e-3 : 1e-2;
         foreach (var site in sites)
@@ -45,12 +46,20 @@ public sealed class ActCausalTests
             var transport = fit.Map[site.Name];
             if (method == "linear_ot")
                 AssertTransport(site.Name, golden.ReadMatrix($"{set}/{method}/{band}/{site.Name}/pooled_source"), transport, Read("w"), Read("b"), tolerance);
+            else if (method == "aura")
+                AssertAlphas(site, transport, [.. Read("auroc").Select(auroc => auroc > 0.5f ? 1 - 2 * (auroc - 0.5f) : 1)]);
             else
             {
                 var (mu1, mu2, std1, std2) = (Read("mu1"), Read("mu2"), Read("std1"), Read("std2"));
                 var largest = mu2.Zip(mu1, (b, a) => Math.Abs(b - a)).Max();
                 for (var channel = 0; channel < site.Channels; channel++)
-                    Assert.InRange(transport.B[channel] - (std1[channel] <= 1e-4 || std2[channel] <= 1e-4 ? 0 : mu2[channel] - mu1[channel]), -tolerance * largest, tolerance * largest);
+                {
+                    // At the source's mean, where both methods' maps are as sure as the statistics are.
+                    var (isDead, w) = (std1[channel] <= 1e-4 || std2[channel] <= 1e-4, method == "mean_ot" ? 1 : (double)std2[channel] / std1[channel]);
+                    var moved = transport.W[channel] * (double)mu1[channel] + transport.B[channel] - mu1[channel];
+                    Assert.InRange(moved - (isDead ? 0 : mu2[channel] - mu1[channel]), -tolerance * largest, tolerance * largest);
+                    Assert.InRange(transport.W[channel] / (isDead ? 1 : w) - 1, -tolerance, tolerance);
+                }
             }
         }
     }
@@ -67,6 +76,14 @@ public sealed class ActCausalTests
             foreach (var (z, expected) in column.Zip(mapped))
                 Assert.True(Math.Abs(actual.W[channel] * (double)z + actual.B[channel] - expected) <= tolerance * range, $"{site}, channel {channel}: {actual.W[channel]} {actual.B[channel]} against {w[channel]} {b[channel]}");
         }
+    }
+
+    // Prompts that begin alike have the same largest value but for the last bits, and each implementation's rounding splits such ties
+    // in its own way (AuraTiesTests): of 32 * 32 pairs a few per cent.
+    private static void AssertAlphas(Site site, Transport actual, float[] alphas)
+    {
+        var off = actual.W.Zip(alphas, (w, alpha) => Math.Abs(w - alpha)).ToList();
+        Assert.True(off.Average() <= 0.005 && off.Max() <= 0.08, $"{site.Name}: {off.Average()} on average, at most {off.Max()}");
     }
 
     private static ImmutableArray<string> Order(string set) => set switch
