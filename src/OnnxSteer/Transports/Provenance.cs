@@ -15,6 +15,7 @@ namespace OnnxSteer;
 /// <param name="Tool">Program and version that fitted the map.</param>
 /// <param name="Label">The map's name among others in one graph.</param>
 /// <param name="Fingerprint">The model that the map was fitted on.</param>
+/// <param name="MadeFrom">Of an imported map, the format, name and digest of the file that it was made from, and how.</param>
 public sealed record Provenance(
     string? Method = null,
     string? Pooling = null,
@@ -26,7 +27,8 @@ public sealed record Provenance(
     string? TargetDigest = null,
     string? Tool = null,
     string? Label = null,
-    Fingerprint? Fingerprint = null)
+    Fingerprint? Fingerprint = null,
+    string? MadeFrom = null)
 {
     /// <summary>Nothing is known.</summary>
     public static Provenance Unknown { get; } = new();
