@@ -12,6 +12,7 @@ import pathlib
 import torch
 from safetensors.torch import save_file
 
+ENDINGS = (".statedict", ".statistics", ".pth", ".pt")
 KEYS = {"linear_ot": ("w", "b"), "mean_ot": ("mu1", "mu2", "std1", "std2"), "gaussian_ot": ("mu1", "mu2", "std1", "std2"), "aura": ("auroc",)}
 
 
@@ -41,7 +42,9 @@ def main():
     tensors = {}
     for path in options.states:
         state = torch.load(path, map_location="cpu", weights_only=True)
-        tensors.update(tensors_of(path.name.removesuffix(path.suffix), state, options.method))
+        # Other dots are part of the module's name.
+        site = path.stem if path.suffix in ENDINGS else path.name
+        tensors.update(tensors_of(site, state, options.method))
     save_file(tensors, options.out, metadata={"format": "ml-act", "method": options.method})
 
 

@@ -133,6 +133,7 @@ public sealed class ControlVectorTests : IDisposable
 
     [Theory]
     [InlineData("llama", "direction.1", 0u, 1u, 0ul, "'general.architecture' is 'llama'")]
+    [InlineData("llama", "blk.1", 2u, 2u, 0ul, "'general.architecture' is 'llama'")]
     [InlineData("controlvector", "blk.1", 0u, 1u, 0ul, "a tensor 'blk.1'")]
     [InlineData("controlvector", "direction.-1", 0u, 1u, 0ul, "a tensor 'direction.-1'")]
     [InlineData("controlvector", "direction.99999999999", 0u, 1u, 0ul, "a tensor 'direction.99999999999'")]
@@ -146,6 +147,13 @@ public sealed class ControlVectorTests : IDisposable
     {
         File.WriteAllBytes(Gguf, new GgufBytes { Architecture = architecture, Tensor = tensor, Type = type, Dimensions = dimensions, Offset = offset }.Of((1, Vector(1))));
         Refused(expected, () => MapExchange.Import(Gguf, Model));
+    }
+
+    [Fact]
+    public void Big_endian_files_are_told()
+    {
+        File.WriteAllBytes(Gguf, new GgufBytes { Version = 3u << 24 }.Of((1, Vector(1))));
+        Refused("at byte 4, the file is big-endian", () => MapExchange.Import(Gguf, Model));
     }
 
     [Fact]

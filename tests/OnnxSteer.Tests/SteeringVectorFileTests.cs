@@ -54,6 +54,7 @@ public sealed class SteeringVectorFileTests : IDisposable
         // Were the embeddings' row taken for block 0, a range of layers would not tell.
         Write(null, SafetensorsTensor.Of<float>("vectors", [.. One, .. rows], [6, 64]));
         Refused("6 rows, but", () => MapExchange.Import(FilePath, Model, new ImportOptions { Layers = new LayerRange(1, 3) }));
+        Refused("has 5 sites 'model.layers.{0}.mlp'", () => MapExchange.Import(FilePath, Model, new ImportOptions { Layers = new LayerRange(1, 3), Site = "model.layers.{0}.mlp" }));
     }
 
     [Fact]

@@ -6,8 +6,6 @@ namespace OnnxSteer.Cli.Commands;
 /// <summary>Options that <c>import</c> and <c>export</c> share.</summary>
 internal static class ExchangeOptions
 {
-    public static Option<string> Model(string description) => new("--model") { Description = $"{description} A .onnx file or a folder.", Required = true };
-
     public static Option<string?> Format(string otherwise, params ExchangeFormat[] formats)
     {
         string[] names = [.. formats.Select(MapExchange.NameOf)];

@@ -8,8 +8,8 @@ internal static class ExportCommand
 {
     public static Command Create(Terminal terminal)
     {
-        var (model, output, json) = (ExchangeOptions.Model("The model that the map is for."), Options.Out("The file to write (.gguf or .safetensors)."), Options.Json());
-        var map = new Argument<string>("MAP") { Description = "A map of shifts, as of --method mean without bounds." };
+        var (model, output, json) = (Options.ModelOption(), Options.Out("The file to write (.gguf or .safetensors)."), Options.Json());
+        var map = Options.Argument("MAP", "A map of shifts, as of --method mean without bounds.");
         var format = ExchangeOptions.Format("Taken from the output's name where it is left out: gguf for .gguf, steering-vectors for .safetensors.", ExchangeFormat.Gguf, ExchangeFormat.SteeringVectors);
         var layers = ExchangeOptions.Layers("The blocks that are written");
         var force = Options.Force("Take a map that was fitted on another model.");

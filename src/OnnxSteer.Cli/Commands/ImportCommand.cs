@@ -8,8 +8,8 @@ internal static class ImportCommand
 {
     public static Command Create(Terminal terminal)
     {
-        var (model, output, json) = (ExchangeOptions.Model("The model that the map is for."), Options.Out("The map file (.safetensors) to write."), Options.Json());
-        var file = new Argument<string>("FILE") { Description = "A control vector of llama.cpp or repeng (.gguf), steering vectors (.safetensors), or ml-act's state, converted by tools/mlact_to_safetensors.py." };
+        var (model, output, json) = (Options.ModelOption(), Options.Out("The map file (.safetensors) to write."), Options.Json());
+        var file = Options.Argument("FILE", "A control vector of llama.cpp or repeng (.gguf), steering vectors (.safetensors), or ml-act's state, converted by tools/mlact_to_safetensors.py.");
         var format = ExchangeOptions.Format("Recognised where it is left out.", ExchangeFormat.Gguf, ExchangeFormat.SteeringVectors, ExchangeFormat.MlAct);
         var coefficient = Options.Number("--coefficient", "What vectors are multiplied by (default 1).");
         var layers = ExchangeOptions.Layers("The blocks whose vectors are taken");

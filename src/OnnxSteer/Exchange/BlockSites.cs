@@ -20,8 +20,17 @@ internal sealed class BlockSites
             .ToLookup(site => int.TryParse(site.Name.AsSpan(site.Name.LastIndexOf('.') + 1), NumberStyles.None, CultureInfo.InvariantCulture, out var number) ? number : -1);
     }
 
-    /// <summary>How many blocks there are.</summary>
-    public int Count => _blocks.Count;
+    /// <summary>How many blocks there are; with a pattern, how many of its sites from number 0 on.</summary>
+    public int Count(string? pattern)
+    {
+        if (pattern is null)
+            return _blocks.Count;
+        var names = _table.Sites.SelectMany(site => site.Names).ToHashSet(StringComparer.Ordinal);
+        var count = 0;
+        while (names.Contains(Numbered(pattern, count)))
+            count++;
+        return count;
+    }
 
     /// <summary>The number of the block whose output a site is; null for other sites.</summary>
     public int? NumberOf(Site site) => _blocks.Where(group => group.Any(block => block.Order == site.Order)).Select(group => (int?)group.Key).FirstOrDefault();
@@ -35,12 +44,14 @@ internal sealed class BlockSites
     public Site SiteOf(LayerVector vector, string path, string? module, string? pattern)
     {
         var site = vector.Layer is not { } layer ? _table.Find(vector.Name)
-            : pattern is not null ? _table.Find(pattern.Replace(Number, layer.ToString(CultureInfo.InvariantCulture), StringComparison.Ordinal))
+            : pattern is not null ? _table.Find(Numbered(pattern, layer))
             : module is not null ? _table.Find($"{Block(vector, layer, path).Name}.{module}")
             : Block(vector, layer, path);
         return site.Channels == vector.Values.Length ? site
             : throw new OnnxException($"'{vector.Name}' of '{path}' has {vector.Values.Length} numbers, but '{site.Name}' of {_model.Source.Name} has {site.Channels} channels: it was made for another model.");
     }
+
+    private static string Numbered(string pattern, int number) => pattern.Replace(Number, number.ToString(CultureInfo.InvariantCulture), StringComparison.Ordinal);
 
     private Site Block(LayerVector vector, int layer, string path)
     {

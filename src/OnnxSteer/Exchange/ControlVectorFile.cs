@@ -34,9 +34,7 @@ internal static class ControlVectorFile
 
     public static LayerVectors Load(string path)
     {
-        using var file = GgufReader.Open(path);
-        if (file.Texts.TryGetValue(ArchitectureKey, out var architecture) && architecture != Architecture)
-            throw new OnnxException($"'{path}' says '{ArchitectureKey}' is '{architecture}'; '{Architecture}' was expected: control vectors are imported, models are not.");
+        using var file = GgufReader.Open(path, Architecture);
         if (file.Tensors.Count == 0)
             throw new OnnxException($"'{path}' holds no tensors; a control vector has at least one '{Prefix}N'.");
         var vectors = file.Tensors.Select(tensor => new LayerVector(tensor.Name, LayerOf(path, tensor.Name), [.. file.ReadSingles(tensor)]));

@@ -16,28 +16,30 @@ internal sealed class GgufReader : IDisposable
     public const uint Magic = 0x46554747;
     private const int MaxCount = 1 << 16, MaxText = 1 << 16, MaxAlignment = 1 << 20, MaxDimensions = 4;
     private const uint TextType = 8, ArrayType = 9, SingleType = 0, HalfType = 1;
-    private const string AlignmentKey = "general.alignment";
+    private const string AlignmentKey = "general.alignment", ArchitectureKey = "general.architecture";
     private readonly string _path;
     private readonly FileStream _stream;
     private readonly byte[] _number = new byte[8];
 
     private GgufReader(string path, FileStream stream) => (_path, _stream) = (path, stream);
 
-    /// <summary>The texts among the metadata.</summary>
+    /// <summary>The texts among the metadata that the architecture has of its own, by key.</summary>
     public Dictionary<string, string> Texts { get; } = new(StringComparer.Ordinal);
 
     /// <summary>The tensors in the order of the file.</summary>
     public List<GgufTensor> Tensors { get; } = [];
 
     /// <summary>Opens a file and reads all but the tensors' data.</summary>
-    /// <exception cref="OnnxException">There is no such file, or it is no valid GGUF file.</exception>
-    public static GgufReader Open(string path)
+    /// <param name="path">The file.</param>
+    /// <param name="architecture">What its <c>general.architecture</c> must be, if it says anything.</param>
+    /// <exception cref="OnnxException">There is no such file, or it is no valid GGUF file of that architecture.</exception>
+    public static GgufReader Open(string path, string architecture)
     {
         var stream = OpenStream(path);
         try
         {
             var reader = new GgufReader(path, stream);
-            reader.ReadHeader();
+            reader.ReadHeader(architecture);
             return reader;
         }
         catch
@@ -80,7 +82,7 @@ internal sealed class GgufReader : IDisposable
         }
     }
 
-    private void ReadHeader()
+    private void ReadHeader(string architecture)
     {
         if (UInt32("the magic number") is var magic && magic != Magic)
             throw Bad(0, $"the magic number is 0x{magic:x8}, expected 0x{Magic:x8} ('GGUF')");
@@ -99,7 +101,10 @@ internal sealed class GgufReader : IDisposable
             var type = UInt32($"the type of '{key}'");
             if (key == AlignmentKey && type == 4)
                 alignment = UInt32($"'{key}'");
-            else if (type == TextType && keys.Count <= MaxCount && key.StartsWith("general.", StringComparison.Ordinal) | key.StartsWith("controlvector.", StringComparison.Ordinal))
+            else if (type == TextType && key == ArchitectureKey)
+                // Before the tensors: a model's would be refused for being quantized.
+                CheckArchitecture(Text($"'{key}'"), architecture);
+            else if (type == TextType && key.StartsWith(architecture + ".", StringComparison.Ordinal))
                 Texts[key] = Text($"'{key}'");
             else
                 SkipValue(key, type);
@@ -107,6 +112,12 @@ internal sealed class GgufReader : IDisposable
         if (alignment is 0 or > MaxAlignment || (alignment & (alignment - 1)) != 0)
             throw Bad(_stream.Position, $"'{AlignmentKey}' is {alignment}, expected a power of two up to {MaxAlignment}");
         ReadTensors(tensors, alignment);
+    }
+
+    private void CheckArchitecture(string found, string expected)
+    {
+        if (found != expected)
+            throw new OnnxException($"'{_path}' says '{ArchitectureKey}' is '{found}'; '{expected}' was expected: vectors are read, models are not.");
     }
 
     private void ReadTensors(int count, uint alignment)

@@ -162,8 +162,8 @@ public static class MapExchange
         var file = format == ExchangeFormat.Gguf ? ControlVectorFile.Load(path) : SteeringVectorFile.Load(path);
         var blocks = new BlockSites(model, table);
         // Rows of hidden states that begin with the embeddings would all be one block off.
-        if (file.IsMatrix && options.Site is null && file.Vectors.Length != blocks.Count)
-            throw new OnnxException($"'{path}' holds a matrix of {file.Vectors.Length} rows, but {model.Source.Name} has {blocks.Count} blocks; row L is taken for the output of block L. Hidden states have one row more, the embeddings first: leave that out.");
+        if (file.IsMatrix && blocks.Count(options.Site) is var count && file.Vectors.Length != count)
+            throw new OnnxException($"'{path}' holds a matrix of {file.Vectors.Length} rows, but {model.Source.Name} has {count} {(options.Site is { } pattern ? $"sites '{pattern}'" : "blocks")}; row L is taken for block L. Hidden states have one row more, the embeddings first: leave that out.");
         var chosen = options.Layers is { } range ? file.Vectors.Where(vector => vector.Layer is { } layer && range.Contains(layer)).ToList() : [.. file.Vectors];
         if (chosen.Count == 0)
             throw new OnnxException($"'{path}' holds no vector for the layers {options.Layers}; it has '{string.Join("', '", file.Vectors.Take(8).Select(vector => vector.Name))}'{(file.Vectors.Length > 8 ? ", ..." : "")}.");
