@@ -2,6 +2,17 @@ using OnnxSteer.Benchmarks;
 
 // dotnet run --project benchmarks/OnnxSteer.Benchmarks -c Release -- [ROUNDS] [RESULTS-FOLDER]
 // dotnet run --project benchmarks/OnnxSteer.Benchmarks -c Release -- patch-size [ROUNDS] [RESULTS-FOLDER]
+// dotnet run --project benchmarks/OnnxSteer.Benchmarks -c Release -- fit [ROUNDS] [PROMPTS] [RESULTS-FOLDER]
+if (args is ["fit-probe", var contender, var count])
+{
+    FitBenchmark.Probe(contender, int.Parse(count));
+    return;
+}
+if (args is ["fit", ..])
+{
+    FitBenchmark.Run(args.Length > 1 ? int.Parse(args[1]) : 5, args.Length > 2 ? int.Parse(args[2]) : 256, args.Length > 3 ? args[3] : Path.Combine(Workbench.Root, "benchmarks", "results"));
+    return;
+}
 if (args is ["probe", var probed, var steeringMap, var into, ..])
 {
     PatchProbe.Run(probed, steeringMap, into, args.Contains("--link"));

@@ -48,11 +48,11 @@ internal sealed class Report
 
     public void Add(string paragraphs) => text.AppendLine(paragraphs).AppendLine();
 
-    public void Write(string folder, int rounds, string title = "Side by side", string file = "side-by-side.md")
+    public void Write(string folder, int rounds, string title = "Side by side", string file = "side-by-side.md", string warmUp = "two to warm up")
     {
         Directory.CreateDirectory(folder);
         var head = $"# {title}\n\n{RuntimeInformation.OSDescription.Split('#')[0].Trim()}, {RuntimeInformation.ProcessArchitecture}, {Environment.ProcessorCount} cores, no GPU; {RuntimeInformation.FrameworkDescription}; ONNX Runtime {OrtLibrary.Version} (CPU).\n"
-            + $"{rounds} interleaved rounds after two to warm up; medians, with distribution-free intervals. Ratios are taken round by round.\n\n";
+            + $"{rounds} interleaved rounds after {warmUp}; medians, with distribution-free intervals. Ratios are taken round by round.\n\n";
         File.WriteAllText(Path.Combine(folder, file), head + text.ToString().TrimEnd() + "\n");
     }
 

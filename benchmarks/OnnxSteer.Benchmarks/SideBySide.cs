@@ -15,10 +15,12 @@ internal static class SideBySide
 {
     private const int WarmUps = 2;
 
-    public static Comparison Run(string model, int rounds, params (string Name, Action Work)[] contenders)
+    public static Comparison Run(string model, int rounds, params (string Name, Action Work)[] contenders) => Run(model, rounds, WarmUps, contenders);
+
+    public static Comparison Run(string model, int rounds, int warmUps, params (string Name, Action Work)[] contenders)
     {
         foreach (var (_, work) in contenders)
-            for (var i = 0; i < WarmUps; i++)
+            for (var i = 0; i < warmUps; i++)
                 work();
         var times = contenders.Select(_ => new double[rounds]).ToArray();
         for (var round = 0; round < rounds; round++)

@@ -13,6 +13,8 @@ internal static class Workbench
 
     public static SessionOptions OneThread { get; } = new() { IntraOpThreads = 1, LogSeverity = LogSeverity.Error };
 
+    public static SessionOptions AllThreads { get; } = new() { LogSeverity = LogSeverity.Error };
+
     /// <summary>The small models of the project, and a larger one where the reference data lie beside the checkout.</summary>
     public static IEnumerable<(string Name, string Folder)> Models()
     {
@@ -41,6 +43,15 @@ internal static class Workbench
         process.WaitForExit();
         if (process.ExitCode != 0)
             throw new InvalidOperationException($"{command} {string.Join(' ', arguments)} ended with {process.ExitCode}.");
+    }
+
+    /// <summary>What a process prints.</summary>
+    public static string Output(string command, params string[] arguments)
+    {
+        using var process = Process.Start(new ProcessStartInfo(command, arguments) { RedirectStandardOutput = true })!;
+        var output = process.StandardOutput.ReadToEnd();
+        process.WaitForExit();
+        return process.ExitCode == 0 ? output : throw new InvalidOperationException($"{command} {string.Join(' ', arguments)} ended with {process.ExitCode}.");
     }
 
     public static Model Open(string folder) => ModelFile.Open(folder);

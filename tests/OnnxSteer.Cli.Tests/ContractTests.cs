@@ -80,6 +80,59 @@ public sealed class ContractTests
         Assert.Equal(Directory.GetFiles(Cli.Optimum).Select(Path.GetFileName).Order(), Directory.GetFiles(folder["back"]).Select(Path.GetFileName).Order());
     }
 
+    [Theory]
+    [InlineData("linear", "mean", "q_0_100", null)]
+    [InlineData("mean", "mean", "q_all", null)]
+    [InlineData("gaussian", "mean", "q_all", null)]
+    [InlineData("aura", "max", "q_all", null)]
+    [InlineData("det-zero", "mean", "q_all", "units=3", "--units", "3")]
+    [InlineData("caa", "last", "q_all", "coefficient=0.1", "--coefficient", "0.1")]
+    [InlineData("itim", "last", "q_all", "alpha=15 heads=2", "--heads", "2")]
+    [InlineData("itic", "last", "q_all", "alpha=3 heads=48", "--alpha", "3")]
+    [InlineData("pca", "mean", "q_all", "coefficient=1")]
+    public void Each_method_has_its_own_pooling_band_and_options(string method, string pooling, string band, string? settings, params string[] options)
+    {
+        using var folder = new TemporaryFolder();
+        var sites = method.StartsWith("iti", StringComparison.Ordinal) ? ".*heads.*" : ".*o_proj";
+        string[] call = ["fit", Cli.Optimum, "--source", Cli.Prompts(folder, "s.txt", "dog"), "--target", Cli.Prompts(folder, "t.txt", "girl"), "--sites", sites, "--method", method, "--out", folder["map"], "--report", folder["fit.html"]];
+        var json = Cli.Done([.. call, .. options, "--json"]).Json;
+        var provenance = SteeringMap.Load(folder["map"]).Provenance;
+        Assert.Equal((method, pooling, band, settings), (provenance.Method, provenance.Pooling, provenance.Band, provenance.Settings));
+        var rows = json.GetProperty("sites").EnumerateArray().ToList();
+        Assert.Equal(rows.Count, json.GetProperty("advice").GetArrayLength());
+        Assert.All(rows, row => Assert.InRange(row.GetProperty("separability").GetProperty("auroc").GetDouble(), 0, 1));
+        Assert.All(rows, row => Assert.True(row.GetProperty("heldOut").GetProperty("distanceAfter").GetDouble() >= 0));
+        if (options is ["--heads", "2"])
+            Assert.Equal((2, 40), (SteeringMap.Load(folder["map"]).Sites.Length, rows.Count));
+        var page = File.ReadAllText(folder["fit.html"]);
+        Assert.Contains(rows[0].GetProperty("site").GetString()!, page);
+        Assert.DoesNotMatch("<script|src=|href=|NaN|Infinity", page);
+        var table = Cli.Done([.. call, .. options]).Out;
+        Assert.Contains("AUROC", table);
+        // What the method does not take is refused.
+        foreach (var other in new[] { "--coefficient", "--alpha", "--heads", "--units" }.Where(other => settings?.Contains(other[2..]) != true))
+        {
+            var refused = Cli.Run([.. call, other, "2"]);
+            Assert.Equal(2, refused.ExitCode);
+            Assert.Contains($"{other} is no option of the method '{method}'", refused.Error);
+        }
+    }
+
+    [Fact]
+    public void Act_add_takes_one_pair()
+    {
+        using var folder = new TemporaryFolder();
+        File.WriteAllText(folder["s.txt"], "I hate you");
+        File.WriteAllText(folder["t.txt"], "I love you");
+        string[] call = ["fit", Cli.Optimum, "--target", folder["t.txt"], "--sites", @"model\.layers\.2", "--method", "actadd", "--out", folder["map"], "--report", folder["fit.html"]];
+        Assert.Contains("too few to hold any out", Cli.Done([.. call, "--source", folder["s.txt"]]).Out);
+        Assert.True(File.Exists(folder["fit.html"]));
+        var refused = Cli.Run([.. call, "--source", Cli.Prompts(folder, "many.txt", "dog")]);
+        Assert.Equal(3, refused.ExitCode);
+        Assert.Contains("one pair", refused.Error);
+        Assert.Contains("RePE, EAST and LinEAS are not implemented", Cli.Done("fit", "--help").Out.ReplaceLineEndings(" ").Replace("  ", "", StringComparison.Ordinal));
+    }
+
     [Fact]
     public void Generate_gives_text_ids_and_why_it_ended_for_each_prompt()
     {
@@ -197,6 +250,10 @@ public sealed class ContractTests
     [InlineData("generate", "M")]
     [InlineData("generate", "M", "--prompt", "a", "--greedy", "--seed", "1")]
     [InlineData("generate", "M", "--prompt", "a", "--max-new", "0")]
+    [InlineData("fit", "M", "--source", "a", "--target", "b", "--sites", "c", "--out", "d", "--method", "repe")]
+    [InlineData("fit", "M", "--source", "a", "--target", "b", "--sites", "c", "--out", "d", "--pooling", "first")]
+    [InlineData("fit", "M", "--source", "a", "--target", "b", "--sites", "c", "--out", "d", "--method", "itim", "--heads", "0")]
+    [InlineData("fit", "M", "--source", "a", "--target", "b", "--sites", "c", "--out", "d", "--method", "caa", "--coefficient", "nan")]
     [InlineData("generate", "M", "--prompt", "a", "--strength", "much")]
     [InlineData("patch", "M", "--map", "x", "--out", "y", "--mode", "melted")]
     [InlineData("patch", "M", "--map", "x", "--out", "y", "--strength", "strong")]

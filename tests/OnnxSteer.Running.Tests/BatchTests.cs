@@ -18,7 +18,7 @@ public sealed class BatchTests
             var data = new TheoryData<string, string>();
             foreach (var export in Exports.Names)
                 foreach (var mode in new[] { "Unsteered", nameof(Mode.Baked), nameof(Mode.Live) })
-                    foreach (var positions in mode == "Unsteered" ? ["All"] : Enum.GetNames<Positions>())
+                    foreach (var positions in mode == "Unsteered" ? ["All"] : Enum.GetNames<Positions>().Append("Skip"))
                         data.Add(export, $"{mode} {positions}");
             return data;
         }
@@ -74,7 +74,7 @@ public sealed class BatchTests
         var parts = new[] { row[..5], row[5..6], row[6..10], row[10..] };
         var turns = Turns(runner, [.. parts.Select(part => new[] { part })]);
         // The same tokens at once are the same logits, where steering does not ask for a call's length or end.
-        if (how.EndsWith("All", StringComparison.Ordinal))
+        if (how.EndsWith("All", StringComparison.Ordinal) || how.EndsWith("Skip", StringComparison.Ordinal))
         {
             var whole = runner.Logits([row]);
             foreach (var (turn, end) in turns.Zip([5, 6, 10, 12]))
@@ -200,8 +200,9 @@ public sealed class BatchTests
         if (how.StartsWith("Unsteered", StringComparison.Ordinal))
             return subject.Model;
         // Bounded maps at several sites flip where rounding differs, so they are affine here; sums of all three hooks among them.
-        var (mode, positions) = (Enum.Parse<Mode>(how.Split(' ')[0]), Enum.Parse<Positions>(how.Split(' ')[1]));
-        return Exports.Patch(subject.Model, subject.Map(Kind.Affine, subject.Table.Matching(@".*(layers\.[024]\.self_attn\.[qo]_proj|layers\.[134]|layers\.2\.residual_mid|layers\.3\.mlp)")), mode, 0.4f, positions);
+        var (mode, skips) = (Enum.Parse<Mode>(how.Split(' ')[0]), how.EndsWith("Skip", StringComparison.Ordinal));
+        var options = new SteeringOptions { Mode = mode, Strength = 0.4f, Positions = skips ? Positions.All : Enum.Parse<Positions>(how.Split(' ')[1]), SkipFirst = skips };
+        return subject.Model.Apply(Steering.Patch(subject.Model, subject.Map(Kind.Affine, subject.Table.Matching(@".*(layers\.[024]\.self_attn\.[qo]_proj|layers\.[134]|layers\.2\.residual_mid|layers\.3\.mlp)")), options));
     }
 
     // Whether a call is a prompt is told from its length: a prompt of one token is none when it is alone, and one in a batch

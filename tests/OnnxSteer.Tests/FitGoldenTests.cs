@@ -1,3 +1,4 @@
+using System.Text.RegularExpressions;
 using OnnxSteer.Fixtures;
 
 namespace OnnxSteer.Tests;
@@ -77,6 +78,107 @@ public class FitGoldenTests
                 Assert.Equal(expected.ReadDoubles($"mean_ot/{site}/{band}/hi").Select(Support.RoundUp), support.Hi);
             }
         }
+    }
+
+    [SharedFact]
+    public void Gaussian_and_every_band()
+    {
+        using var pooled = Golden.Open("pooled");
+        using var expected = Golden.Open("fit_atonce");
+        foreach (var site in Golden.Sites)
+        {
+            var (source, target) = (pooled.ReadMatrix($"{site}/mean/source"), pooled.ReadMatrix($"{site}/mean/target"));
+            double[] Read(string name) => Golden.Doubles(expected.ReadSingles($"gaussian_ot/{site}/{name}"));
+            var (mu1, mu2, std1, std2) = (Read("mu1"), Read("mu2"), Read("std1"), Read("std2"));
+            var free = Fit.Site(new GaussianFit(), site, source, target).Transport.Transport;
+            Assert.Null(free.Support);
+            Within([.. std1.Select((a, c) => std2[c] / a)], free.W);
+            Assert.All(Enumerable.Range(0, 64), c => Assert.InRange(Math.Abs(free.B[c] - (mu2[c] - (free.W[c] * mu1[c]))), 0, Tolerance * (Math.Abs(mu2[c]) + Math.Abs(free.W[c] * mu1[c]))));
+            foreach (var band in Golden.Bands)
+            {
+                var bounded = Fit.Site(new GaussianFit(), site, source, target, Band.Parse(band)).Transport.Transport;
+                Assert.Equal(free.W.AsEnumerable(), bounded.W);
+                Assert.Equal(expected.ReadDoubles($"gaussian_ot/{site}/{band}/lo").Select(Support.RoundDown), bounded.Support!.Lo);
+                Assert.Equal(expected.ReadDoubles($"gaussian_ot/{site}/{band}/hi").Select(Support.RoundUp), bounded.Support.Hi);
+            }
+        }
+    }
+
+    [SharedFact]
+    public void Aura_of_max_pooling_to_the_last_digit()
+    {
+        using var pooled = Golden.Open("pooled");
+        using var expected = Golden.Open("fit_atonce");
+        Assert.Equal(Pooling.Max, new AuraFit().DefaultPooling);
+        foreach (var site in Golden.Sites)
+            AuraIs(site, pooled.ReadMatrix($"{site}/max/source"), pooled.ReadMatrix($"{site}/max/target"), expected, $"aura/{site}");
+        using var edge = Golden.Open("edge");
+        AuraIs("edge", edge.ReadMatrix("source"), edge.ReadMatrix("target"), edge, "aura/q_all");
+    }
+
+    [SharedTheory]
+    [InlineData("mean")]
+    [InlineData("last")]
+    public void Caa_and_iti_m_by_formula(string pooling)
+    {
+        using var pooled = Golden.Open("pooled");
+        using var extra = Golden.Open("extra");
+        using var forward = Golden.Open("forward");
+        var compared = 0;
+        foreach (var vector in extra.Tensors.Where(t => t.Name.EndsWith($"/{pooling}/caa/v", StringComparison.Ordinal)))
+        {
+            var site = vector.Name[..^$"/{pooling}/caa/v".Length];
+            var (source, target) = (pooled.ReadMatrix($"{site}/{pooling}/source"), pooled.ReadMatrix($"{site}/{pooling}/target"));
+            var x = forward.ReadSingles($"{site}/x3");
+            Transport Of(IFitMethod method) => Fit.Site(method, site, source, target).Transport.Transport;
+            var v = extra.ReadDoubles(vector.Name);
+            Assert.Equal(v.Select(value => (float)value), Of(new CaaFit()).B);
+            var direction = extra.ReadDoubles($"{site}/{pooling}/iti/direction");
+            var sigma = extra.ReadDoubles($"{site}/{pooling}/iti/sigma")[0];
+            Within([.. direction.Select(value => 3 * sigma * value)], Of(new ItiFit(ItiDirection.MassMean) { Alpha = 3 }).B);
+            foreach (var c in new[] { 1, 2 })
+                Same(Of(new CaaFit { Coefficient = c }), x, extra.ReadSingles($"{site}/{pooling}/caa/y_c{c}"));
+            foreach (var a in new[] { 1, 5 })
+                Same(Of(new ItiFit(ItiDirection.MassMean) { Alpha = a }), x, extra.ReadSingles($"{site}/{pooling}/iti/y_a{a}"));
+            compared++;
+        }
+        Assert.Equal(2, compared);
+
+        static void Same(Transport transport, float[] x, float[] expected)
+        {
+            var y = new float[x.Length];
+            transport.Apply(x, y, 1);
+            for (var i = 0; i < y.Length; i++)
+                Assert.InRange(Math.Abs(y[i] - (double)expected[i]), 0, 2e-7 * (Math.Abs(x[i]) + Math.Abs(transport.B[i % transport.Channels])));
+        }
+    }
+
+    [SharedFact]
+    public void No_key_of_a_fit_at_once_is_left_out()
+    {
+        using var fits = Golden.Open("fit_atonce");
+        using var edge = Golden.Open("edge");
+        using var extra = Golden.Open("extra");
+        string[] known =
+        [
+            "linear_ot/(w|b|w64_nonoise|b64_nonoise)", "linear_ot/BAND/(lo|hi)", "linear_ot@(min|max|last)/(w|b|q_0_100/(lo|hi))", "(mean|gaussian)_ot/(mu1|mu2|std1|std2)",
+            "(mean|gaussian)_ot/BAND/(lo|hi)", "aura/(auroc|alpha)", "(mean|last)/caa/(v|y_c1|y_c2)", "(mean|last)/iti/(direction|sigma|y_a1|y_a5)",
+            "source|target|x", "quantiles(32|64)/BAND/(lo|hi)", "(linear|mean|gaussian)_ot/(q_all|BAND)/(BAND/)?(w|b|mu1|mu2|std1|std2|lo|hi|y)", "aura/q_all/(auroc|alpha|y)",
+        ];
+        var pattern = $"^({string.Join('|', known.Select(part => part.Replace("BAND", $"({string.Join('|', Golden.Bands.Select(Regex.Escape))})", StringComparison.Ordinal)))})$";
+        foreach (var tensor in fits.Tensors.Concat(edge.Tensors).Concat(extra.Tensors))
+            Assert.Matches(pattern, Regex.Replace(tensor.Name, @"model\.layers\.\d\.(self_attn\.o_proj|post_attention_layernorm|mlp\.down_proj)/", ""));
+    }
+
+    private static void AuraIs(string site, Matrix source, Matrix target, SafetensorsFile expected, string prefix)
+    {
+        var samples = new SiteSamples(site, source, target);
+        var auroc = Enumerable.Range(0, samples.Channels).Select(c => (float)Classification.Auroc(samples.SortedSource(c), samples.SortedTarget(c)));
+        Assert.Equal(expected.ReadSingles($"{prefix}/auroc"), auroc);
+        var transport = Fit.Site(new AuraFit(), site, source, target).Transport.Transport;
+        var alpha = expected.ReadSingles($"{prefix}/alpha");
+        Assert.All(Enumerable.Range(0, samples.Channels), c => Assert.Equal(alpha[c], transport.W[c], 6e-8));
+        Assert.All(transport.B, b => Assert.Equal(0, b));
     }
 
     [SharedFact]

@@ -52,8 +52,11 @@ public class FitTests
         var (source, target) = (Draw(random, 17, 6), Draw(random, 11, 6));
         foreach (IFitMethod method in new IFitMethod[] { new LinearFit(), new MeanFit() })
             Assert.Equal(
-                Site(method, source, target, Band.Of(5, 95)),
-                Site(method, Shuffle(source, random), Shuffle(target, random), Band.Of(5, 95)));
+                WithoutSplit(Site(method, source, target, Band.Of(5, 95))),
+                WithoutSplit(Site(method, Shuffle(source, random), Shuffle(target, random), Band.Of(5, 95))));
+
+        // Which samples are held out goes by their number.
+        static SiteFit WithoutSplit(SiteFit fit) => fit with { Report = fit.Report with { HeldOut = null, Separability = null } };
     }
 
     [Theory]

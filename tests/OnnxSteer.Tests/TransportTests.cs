@@ -153,6 +153,21 @@ public class TransportTests
         Assert.Equal(up, Support.RoundUp(bound));
     }
 
+    [Fact]
+    public void One_channel_is_mapped_as_in_a_row()
+    {
+        var transport = Transport.Of("s", [2, -0.5f, 1], [1, 3, 0.25f], [-1, float.NegativeInfinity, 0], [1, 2, float.PositiveInfinity]);
+        float[] z = [-1, -1, -1, 0.5f, 0.5f, 0.5f, 1, 2, 3, float.NaN, float.NegativeInfinity, float.PositiveInfinity];
+        var y = new float[z.Length];
+        transport.Apply(z, y, 1);
+        for (var channel = 0; channel < 3; channel++)
+        {
+            var column = new float[4];
+            transport.ApplyChannel(channel, [z[channel], z[3 + channel], z[6 + channel], z[9 + channel]], column);
+            Assert.Equal([y[channel], y[3 + channel], y[6 + channel], y[9 + channel]], column);
+        }
+    }
+
     private static float RandomSingle(Random random)
     {
         while (true)

@@ -27,13 +27,14 @@ internal static class PatchCommand
         var strength = Options.Number("--strength", "How far activations are moved: 0 not at all, 1 as fitted; any finite number. In live mode the default of the dial, in pack mode that of the adapter (default 1).");
         var mode = Options.Choice("--mode", Modes, "baked", "baked", "folded", "live", "pack");
         var positions = Options.Choice("--positions", "Which tokens: all; prompt (calls of several tokens); generated (calls of one); last (the last real token of each row in each call).", "all", "all", "prompt", "generated", "last");
+        var skipFirst = new Option<bool>("--skip-first") { Description = "Leave the first real token of each sequence alone, whatever --positions says: where a model knows no token for the beginning, it holds massive activations." };
         var label = new Option<string?>("--label") { Description = "The name behind onnxsteer.strength. and the other inputs, where a graph has several (default: the map's own label)." };
         var gate = new GateOptions();
         var link = Options.Link();
         var identity = new Option<bool>("--allow-identity") { Description = "Write a patch that changes nothing." };
         var force = Options.Force("Replace an existing output folder, and take a map that was fitted on another model.");
         var command = new Command("patch", "Writes a map into a model's graph; on a patched model it acts on what the earlier maps made. The result is an ordinary model folder; the source is not touched.")
-            { model, map, bank, strength, mode, positions, label, output, link, force, identity, json };
+            { model, map, bank, strength, mode, positions, skipFirst, label, output, link, force, identity, json };
         gate.AddTo(command);
         command.SetAction((call, cancel) =>
         {
@@ -49,6 +50,7 @@ internal static class PatchCommand
                 Mode = call.Parse<Mode>(mode),
                 Strength = call.GetValue(strength) ?? 1,
                 Positions = call.Parse<Positions>(positions),
+                SkipFirst = call.GetValue(skipFirst),
                 Gate = gate.Of(call),
                 Label = call.GetValue(label),
                 Force = call.GetValue(force),

@@ -25,18 +25,20 @@ public static class Capture
         Model model, ImmutableArray<Site> sites, PromptSet prompts, CaptureOptions? options = null, IProgress<int>? progress = null, CancellationToken cancel = default) =>
         Run(model, sites, prompts, TokenizedPrompts.Of(prompts, () => TokenizedPrompts.TokenizerOf(model), TokenizedPrompts.UsualLimit), options ?? new CaptureOptions(), progress, cancel);
 
-    /// <summary>Captures encoded prompts, with a record of what was captured from what.</summary>
+    /// <summary>Captures encoded prompts, with a record of what was captured from what. A prompt of some weight has as many rows.</summary>
     public static ActivationSet Run(
         Model model, ImmutableArray<Site> sites, PromptSet prompts, TokenizedPrompts tokens, CaptureOptions options, IProgress<int>? progress = null,
-        CancellationToken cancel = default)
-    {
-        var origin = new ActivationOrigin(options.Pooling.Name(), prompts.Digest, Provenance.ThisTool, Fingerprints.Of(model, SiteTable.Of(model)));
-        return new ActivationSet(Run(model, sites, tokens.Rows, options, progress, cancel), origin);
-    }
+        CancellationToken cancel = default) =>
+        new(Run(model, sites, tokens, options, progress, cancel), OriginOf(model, prompts, tokens, options));
+
+    /// <summary>Captures rows of token ids, of which all tokens count; see <see cref="Run(Model, ImmutableArray{Site}, TokenizedPrompts, CaptureOptions, IProgress{int}, CancellationToken)"/>.</summary>
+    public static ImmutableArray<SiteActivations> Run(
+        Model model, ImmutableArray<Site> sites, IReadOnlyList<ImmutableArray<int>> rows, CaptureOptions options, IProgress<int>? progress = null,
+        CancellationToken cancel = default) => Run(model, sites, new TokenizedPrompts([.. rows], 0), options, progress, cancel);
 
     /// <summary>
     /// Runs prompts through the part of a model that the sites need, pooling inside the graph. Prompts of like length share a
-    /// call; the rows come in the order of the prompts.
+    /// call (<see cref="BatchPlan"/>); the rows come in the order of the prompts.
     /// </summary>
     /// <param name="model">The model.</param>
     /// <param name="sites">The sites to read.</param>
@@ -44,30 +46,35 @@ public static class Capture
     /// <param name="options">How.</param>
     /// <param name="progress">Told how many prompts are done.</param>
     /// <param name="cancel">Ends the capture.</param>
-    /// <returns>One matrix <c>[prompts, channels]</c> a site, in the order of <paramref name="sites"/>.</returns>
+    /// <returns>One matrix <c>[samples, channels]</c> a site, in the order of <paramref name="sites"/>.</returns>
     public static ImmutableArray<SiteActivations> Run(
-        Model model, ImmutableArray<Site> sites, IReadOnlyList<ImmutableArray<int>> prompts, CaptureOptions options, IProgress<int>? progress = null,
-        CancellationToken cancel = default)
+        Model model, ImmutableArray<Site> sites, TokenizedPrompts prompts, CaptureOptions options, IProgress<int>? progress = null, CancellationToken cancel = default)
     {
-        TokenizedPrompts.Check(prompts, model.Graph.Info(DecoderSignature.Of(model).Logits ?? "")?.Dims is [.., { } size] ? size : null, DecoderConfig.Of(model).ContextLength);
-        var (pruned, taps) = SiteTaps.Pooled(model, sites, options.Pooling);
-        using var decoder = Decoder.Open(pruned, DecoderSignature.Of(model), options.Session);
-        var values = sites.Select(site => new float[prompts.Count * site.Channels]).ToArray();
-        string[] outputs = [.. taps.SelectMany(tap => tap.Parts).Select(part => part.Output).Distinct()];
+        using var session = new CaptureSession(model, sites, prompts, options);
+        var values = sites.Select(site => new float[prompts.Rows.Length * site.Channels]).ToArray();
         var done = 0;
-        foreach (var rows in BatchPlan.Of(prompts.Select(prompt => prompt.Length), options.BatchSize).Batches)
+        foreach (var batch in BatchPlan.Of(prompts.Rows.Select(row => row.Length), options.BatchSize).Batches)
         {
-            cancel.ThrowIfCancellationRequested();
-            var batch = new TokenBatch([.. rows.Select(row => prompts[row])], decoder.Signature.Padding, decoder.Config.PadId);
-            using var state = decoder.Start(rows.Length);
-            var results = state.Run(batch, outputs, cancel);
-            for (var i = 0; i < taps.Length; i++)
-                foreach (var (place, output) in taps[i].Parts)
-                    PooledRows.Copy(results[Array.IndexOf(outputs, output)], place, rows, values[i], sites[i].Channels);
-            foreach (var result in results)
-                result.Dispose();
-            progress?.Report(done += rows.Length);
+            session.Run(batch, i => batch[i], values, cancel);
+            progress?.Report(done += batch.Length);
         }
-        return [.. sites.Select((site, i) => new SiteActivations(site.Name, Matrix.Of(prompts.Count, site.Channels, values[i])))];
+        return [.. sites.Select((site, i) => new SiteActivations(site.Name, Weighted(Matrix.Of(prompts.Rows.Length, site.Channels, values[i]), prompts.Weights)))];
+    }
+
+    /// <summary>What a capture says of where it comes from.</summary>
+    internal static ActivationOrigin OriginOf(Model model, PromptSet prompts, TokenizedPrompts tokens, CaptureOptions options) =>
+        new(options.Pooling.Name(), prompts.Digest, Provenance.ThisTool, Fingerprints.Of(model, SiteTable.Of(model)), tokens.ChosenBy);
+
+    /// <summary>Each row as often as its weight says.</summary>
+    internal static Matrix Weighted(Matrix values, ImmutableArray<int>? weights)
+    {
+        if (weights is not { } counts)
+            return values;
+        var repeated = new float[counts.Sum(count => (long)count) * values.Columns];
+        var at = 0;
+        for (var row = 0; row < values.Rows; row++)
+            for (var i = 0; i < counts[row]; i++, at += values.Columns)
+                values.Row(row).CopyTo(repeated.AsSpan(at));
+        return Matrix.Of(at / Math.Max(1, values.Columns), values.Columns, repeated);
     }
 }

@@ -18,6 +18,7 @@ internal static class FirstInputs
         foreach (var (name, data) in new[] { (signature.InputIds, batch.Ids), (signature.AttentionMask, mask), (signature.PositionIds, positions) })
             if (name is not null)
                 inputs[name] = DecoderState.Integers(name, TypeOf(name), data, [batch.Rows, batch.Columns]);
+        inputs[SiteTaps.PooledTokens] = DecoderState.Integers(SiteTaps.PooledTokens, ElementType.Bool, batch.Chosen(), [batch.Rows, batch.Columns]);
         foreach (var tensor in signature.Cache)
             inputs[tensor.Past] = DecoderState.Empty(tensor, signature, config, TypeOf(tensor.Past), batch.Rows);
         return inputs;

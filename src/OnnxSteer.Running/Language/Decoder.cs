@@ -33,7 +33,7 @@ public sealed class Decoder : IDisposable
         try
         {
             var known = signature.Cache.Select(tensor => tensor.Past)
-                .Concat(new[] { signature.InputIds, signature.AttentionMask, signature.PositionIds, signature.UseCacheBranch }.OfType<string>()).ToHashSet();
+                .Concat(new[] { signature.InputIds, signature.AttentionMask, signature.PositionIds, signature.UseCacheBranch, SiteTaps.PooledTokens }.OfType<string>()).ToHashSet();
             if (session.Inputs.FirstOrDefault(input => !known.Contains(input.Name)) is { } unknown)
                 throw new OnnxException($"{model.Source.Name}: the input '{unknown}' is none that this runtime knows how to feed (token ids, mask, positions, cache).");
             return new Decoder(session, signature, config);

@@ -73,6 +73,7 @@ public sealed class DecoderState : IDisposable
         Feed(decoder.Signature.InputIds, () => batch.Ids, batch.Columns);
         Feed(decoder.Signature.AttentionMask, () => Mask(batch), columns + batch.Columns);
         Feed(decoder.Signature.PositionIds, () => Positions(batch), batch.Columns);
+        Feed(SiteTaps.PooledTokens, batch.Chosen, batch.Columns);
         if (decoder.Signature.UseCacheBranch is { } branch && Input(branch) is { } use)
         {
             names.Add(branch);

@@ -1,4 +1,6 @@
 using System.Collections.Immutable;
+using System.Runtime.InteropServices;
+using System.Security.Cryptography;
 using OnnxSteer.Onnx;
 using OnnxSteer.Tokenizers;
 
@@ -9,6 +11,15 @@ namespace OnnxSteer.Running;
 /// <param name="Truncated">How many prompts were cut.</param>
 public sealed record TokenizedPrompts(ImmutableArray<ImmutableArray<int>> Rows, int Truncated)
 {
+    /// <summary>Which tokens of each row are pooled, from Start to before End, never none; null where all of every row are.</summary>
+    public ImmutableArray<(int Start, int End)>? Chosen { get; init; }
+
+    /// <summary>What chose them, as <c>completion 0:10 skip-first</c>; null where nothing did.</summary>
+    public string? ChosenBy { get; init; }
+
+    /// <summary>How many samples each row stands for; null where each is one.</summary>
+    public ImmutableArray<int>? Weights { get; init; }
+
     /// <summary>Where the reference implementation cuts prompts.</summary>
     public const int UsualLimit = 128;
 
@@ -16,21 +27,82 @@ public sealed record TokenizedPrompts(ImmutableArray<ImmutableArray<int>> Rows, 
     /// <param name="prompts">The prompts.</param>
     /// <param name="tokenizer">Finds the tokenizer, where a prompt is text.</param>
     /// <param name="maxTokens">The longest row.</param>
-    /// <exception cref="OnnxException">A prompt has no tokens.</exception>
-    public static TokenizedPrompts Of(PromptSet prompts, Func<Tokenizer> tokenizer, int maxTokens = int.MaxValue)
+    /// <param name="tokens">Which tokens of a prompt, or of a completion, are pooled; null for all.</param>
+    /// <param name="skipFirst">Whether the first token of each row is left out of the pooling.</param>
+    /// <exception cref="OnnxException">A prompt has no tokens, or none that is pooled.</exception>
+    public static TokenizedPrompts Of(PromptSet prompts, Func<Tokenizer> tokenizer, int maxTokens = int.MaxValue, TokenRange? tokens = null, bool skipFirst = false)
     {
         var lazy = new Lazy<Tokenizer>(tokenizer);
         var rows = ImmutableArray.CreateBuilder<ImmutableArray<int>>(prompts.Count);
+        var chosen = ImmutableArray.CreateBuilder<(int Start, int End)>(prompts.Count);
         var truncated = 0;
-        foreach (var prompt in prompts)
+        foreach (var (i, prompt) in prompts.Index())
         {
-            var ids = prompt.Ids ?? [.. lazy.Value.Encode(prompt.Text!).Ids];
+            var (ids, start, end) = Encode(prompt, lazy);
             if (ids.IsEmpty)
-                throw new OnnxException($"The prompt in line {prompt.Line} has no tokens; the tokenizer adds none of its own, so it must hold some text.");
-            truncated += ids.Length > maxTokens ? 1 : 0;
-            rows.Add(ids.Length > maxTokens ? ids[..maxTokens] : ids);
+                throw new OnnxException($"{prompt.Called(i)} has no tokens; the tokenizer adds none of its own, so it must hold some text.");
+            var kept = Math.Min(ids.Length, maxTokens);
+            truncated += kept < ids.Length ? 1 : 0;
+            rows.Add(ids[..kept]);
+            var span = (Start: Math.Min(start, kept), End: Math.Min(end, kept));
+            span = tokens?.Of(span.Start, span.End) ?? span;
+            chosen.Add(skipFirst && span.Start == 0 ? (1, span.End) : span);
+            if (chosen[i].End <= chosen[i].Start)
+                throw new OnnxException($"{prompt.Called(i)} has no token left to pool: of its {ids.Length} tokens {(prompt.Opening is null ? "" : $"the completion has those from {start} to before {end}, ")}"
+                    + $"the first {kept} are kept{(tokens is null ? "" : $", of which --tokens {tokens} takes {Math.Max(0, span.End - span.Start)}")}{(skipFirst ? ", and the first token is skipped" : "")}. Leave it out, or choose other tokens.");
         }
-        return new TokenizedPrompts(rows.MoveToImmutable(), truncated);
+        var isWhole = chosen.Index().All(row => row.Item == (0, rows[row.Index].Length));
+        return new TokenizedPrompts(rows.MoveToImmutable(), truncated)
+        {
+            Chosen = isWhole ? null : chosen.MoveToImmutable(),
+            ChosenBy = ChoiceOf(prompts, tokens, skipFirst),
+            Weights = prompts.Any(prompt => prompt.Weight != 1) ? [.. prompts.Select(prompt => prompt.Weight)] : null,
+        };
+    }
+
+    /// <summary>Some of the rows as one call.</summary>
+    /// <param name="rows">Their numbers.</param>
+    /// <param name="padding">The side that the graph understands.</param>
+    /// <param name="padId">What to fill up with.</param>
+    public TokenBatch Batch(ImmutableArray<int> rows, PaddingSide padding, int padId) =>
+        new([.. rows.Select(row => Rows[row])], padding, padId, Chosen is { } chosen ? [.. rows.Select(row => chosen[row])] : null);
+
+    /// <summary>SHA-256 of ids, what is pooled of them, and weights: what a capture depends on, whatever tokenizer and options made it.</summary>
+    public string Digest()
+    {
+        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        foreach (var (i, row) in Rows.Index())
+        {
+            var (start, end) = Chosen?[i] ?? (0, row.Length);
+            hash.AppendData(MemoryMarshal.AsBytes<int>([row.Length, start, end, Weights?[i] ?? 1]));
+            hash.AppendData(MemoryMarshal.AsBytes(row.AsSpan()));
+        }
+        return Convert.ToHexStringLower(hash.GetHashAndReset());
+    }
+
+    private static string? ChoiceOf(PromptSet prompts, TokenRange? tokens, bool skipFirst)
+    {
+        string?[] parts = [prompts.Any(prompt => prompt.Opening is not null) ? "completion" : null, tokens?.ToString(), skipFirst ? "skip-first" : null];
+        return parts.Any(part => part is not null) ? string.Join(' ', parts.OfType<string>()) : null;
+    }
+
+    // A completion's tokens are those that reach beyond the opening: one that spans both holds some of it.
+    private static (ImmutableArray<int> Ids, int Start, int End) Encode(Prompt prompt, Lazy<Tokenizer> tokenizer)
+    {
+        if (prompt.Opening is not { } opening)
+        {
+            var ids = prompt.Ids ?? [.. tokenizer.Value.Encode(prompt.Text!).Ids];
+            return (ids, 0, ids.Length);
+        }
+        if (prompt.Ids is null && opening.Ids is null)
+        {
+            var encoding = tokenizer.Value.Encode(opening.Text + prompt.Text);
+            var beyond = encoding.Offsets.Index().Where(token => token.Item.End > opening.Text!.Length).Select(token => token.Index).ToList();
+            return ([.. encoding.Ids], beyond.Count > 0 ? beyond[0] : encoding.Ids.Length, beyond.Count > 0 ? beyond[^1] + 1 : encoding.Ids.Length);
+        }
+        var before = opening.Ids ?? [.. tokenizer.Value.Encode(opening.Text!).Ids];
+        var own = prompt.Ids ?? [.. tokenizer.Value.Encode(prompt.Text!, addSpecialTokens: false).Ids];
+        return (before.AddRange(own), before.Length, before.Length + own.Length);
     }
 
     /// <summary>Makes sure that a model can take rows of token ids.</summary>
@@ -51,6 +123,10 @@ public sealed record TokenizedPrompts(ImmutableArray<ImmutableArray<int>> Rows, 
                     throw new OnnxException($"Prompt {i + 1} has the token id {id}; ids from 0 to {vocabulary - 1} were expected. The tokenizer does not belong to the model.");
         }
     }
+
+    /// <summary>As above, for what is run through a part of a model.</summary>
+    internal static void Check(IReadOnlyList<ImmutableArray<int>> rows, Model model) =>
+        Check(rows, model.Graph.Info(DecoderSignature.Of(model).Logits ?? "")?.Dims is [.., { } size] ? size : null, DecoderConfig.Of(model).ContextLength);
 
     /// <summary>The tokenizer of a model: <c>tokenizer.json</c> in its folder, else in the parent folder.</summary>
     /// <exception cref="TokenizerException">There is none, or it is not readable.</exception>

@@ -5,7 +5,7 @@ namespace OnnxSteer.Testing;
 /// <summary>Bar charts as static SVG.</summary>
 internal static class Chart
 {
-    private const int Width = 760, LabelWidth = 230, RowHeight = 34, Bar = 16, ValueWidth = 120;
+    private const int Width = 760, LabelWidth = 230, RowHeight = 34, LetterWidth = 7, Bar = 16, ValueWidth = 120;
 
     /// <summary>One bar a row, from 0 to 1, with the interval as a whisker.</summary>
     public static string Shares(IReadOnlyList<(string Label, Proportion Share)> rows)
@@ -28,11 +28,12 @@ internal static class Chart
     {
         var chart = Begin(rows.Count, "Distance between the two sets of prompts before and after the map");
         var largest = rows.Max(row => Math.Max(row.Before, row.After));
-        var scale = (Width - LabelWidth - ValueWidth) / Math.Max(largest, double.Epsilon);
+        var left = Math.Clamp(rows.Max(row => row.Label.Length) * LetterWidth, LabelWidth, Width / 2);
+        var scale = (Width - left - ValueWidth) / Math.Max(largest, double.Epsilon);
         foreach (var (i, (label, before, after)) in rows.Index())
         {
             var y = RowHeight * i + RowHeight / 2;
-            chart.Append(Rect(LabelWidth, y - 11, before * scale, "var(--before)", 10)).Append(Rect(LabelWidth, y + 1, after * scale, "var(--after)", 10));
+            chart.Append(Rect(left, y - 11, before * scale, "var(--before)", 10)).Append(Rect(left, y + 1, after * scale, "var(--after)", 10));
             chart.Append(Label(0, y, label)).Append(Label(Width - ValueWidth + 14, y, $"{Html.Number(before, "0.000")} → {Html.Number(after, "0.000")}"));
         }
         return chart.Append("</svg>").ToString();

@@ -8,8 +8,8 @@ namespace OnnxSteer.Testing;
 internal static class Html
 {
     private const string Style = """
-        :root { color-scheme: light dark; --ink: #1c2430; --soft: #5d6b7d; --paper: #ffffff; --line: #d9dfe7; --before: #a9b4c2; --after: #2f6f9f; --mark: #ffe3a3; --good: #237a4b; --bad: #b3261e; }
-        @media (prefers-color-scheme: dark) { :root { --ink: #e6ebf1; --soft: #9aa7b6; --paper: #161b22; --line: #313a46; --before: #55616f; --after: #6fb1e0; --mark: #6b5315; --good: #63c08d; --bad: #ff8a80; } }
+        :root { color-scheme: light dark; --ink: #1c2430; --soft: #5d6b7d; --paper: #ffffff; --line: #d9dfe7; --before: #a9b4c2; --after: #2f6f9f; --mark: #ffe3a3; --good: #237a4b; --bad: #b3261e; --s0: #2f6f9f; --s1: #c26a1b; --s2: #3c8a5a; --s3: #8a4f9e; --s4: #b03a4e; --s5: #6b7280; }
+        @media (prefers-color-scheme: dark) { :root { --ink: #e6ebf1; --soft: #9aa7b6; --paper: #161b22; --line: #313a46; --before: #55616f; --after: #6fb1e0; --mark: #6b5315; --good: #63c08d; --bad: #ff8a80; --s0: #6fb1e0; --s1: #e7a066; --s2: #78c796; --s3: #c39ad4; --s4: #ee8a9a; --s5: #a3adba; } }
         * { box-sizing: border-box; }
         body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); max-width: 62rem; margin: 2.5rem auto; padding: 0 1.25rem; }
         h1 { font-size: 1.9rem; line-height: 1.2; margin: 0 0 .4rem; } h2 { font-size: 1.25rem; margin: 2.4rem 0 .6rem; }
@@ -21,6 +21,8 @@ internal static class Html
         .scroll { overflow-x: auto; } svg { max-width: 100%; height: auto; display: block; } svg text { fill: var(--ink); font: 13px system-ui, sans-serif; } svg .soft { fill: var(--soft); }
         .yes { color: var(--good); font-weight: 600; } .no { color: var(--bad); font-weight: 600; }
         pre { background: color-mix(in srgb, var(--line) 45%, transparent); padding: .9rem 1rem; border-radius: .4rem; overflow-x: auto; font-size: .88rem; }
+        ul.legend { list-style: none; display: flex; flex-wrap: wrap; gap: .2rem 1.4rem; margin: .2rem 0 .4rem; padding: 0; font-size: .9rem; } ul.legend i { display: inline-block; width: .7rem; height: .7rem; border-radius: 50%; margin-right: .45rem; }
+        table.sites { font-size: .88rem; font-variant-numeric: tabular-nums; } table.sites td { white-space: nowrap; } table.sites td:first-child { white-space: normal; min-width: 20rem; } table.sites small { color: var(--soft); }
         dl { display: grid; grid-template-columns: max-content 1fr; gap: .3rem 1.2rem; margin: 0; } dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; }
         """;
 

@@ -58,7 +58,7 @@ internal static class ActivationFile
             throw new OnnxException($"'{file.Path}' holds no {(prefix.Length == 0 ? "tensors" : $"tensors '{prefix}SITE'")}; "
                 + "activations need at least one site.");
         var origin = new ActivationOrigin(metadata.Text(originPrefix + "pooling"), metadata.Text(originPrefix + "digest"),
-            metadata.Text(originPrefix + "tool"), metadata.Fingerprint(originPrefix + "fingerprint"));
+            metadata.Text(originPrefix + "tool"), metadata.Fingerprint(originPrefix + "fingerprint"), metadata.Text(originPrefix + "tokens"));
         var sites = metadata.Order(listKey, present).Select(site => new SiteActivations(site, file.ReadMatrix(prefix + site)));
         return new ActivationSet(sites, origin);
     }
@@ -72,6 +72,7 @@ internal static class ActivationFile
         metadata.Add(prefix + "digest", origin.Digest);
         metadata.Add(prefix + "tool", origin.Tool);
         metadata.Add(prefix + "fingerprint", origin.Fingerprint);
+        metadata.Add(prefix + "tokens", origin.Tokens);
     }
 
     private static bool IsNamed(string name, string prefix)

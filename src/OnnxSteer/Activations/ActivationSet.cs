@@ -8,8 +8,9 @@ namespace OnnxSteer;
 /// <param name="Digest">SHA-256 of the prompts (<see cref="PromptSet.Digest"/>).</param>
 /// <param name="Tool">Program and version that captured them.</param>
 /// <param name="Fingerprint">The model.</param>
+/// <param name="Tokens">Which tokens were pooled, as <c>completion 0:10 skip-first</c>; null for all.</param>
 public sealed record ActivationOrigin(
-    string? Pooling = null, string? Digest = null, string? Tool = null, Fingerprint? Fingerprint = null)
+    string? Pooling = null, string? Digest = null, string? Tool = null, Fingerprint? Fingerprint = null, string? Tokens = null)
 {
     /// <summary>Nothing is known.</summary>
     public static ActivationOrigin Unknown { get; } = new();

@@ -47,6 +47,32 @@ public sealed class Matrix : IEquatable<Matrix>
             to[row] = values[at];
     }
 
+    /// <summary>Some of the rows, in the order given.</summary>
+    public Matrix Take(ReadOnlySpan<int> rows)
+    {
+        var taken = ImmutableArray.CreateBuilder<float>(rows.Length * Columns);
+        foreach (var row in rows)
+            taken.AddRange(Row(row));
+        return new Matrix(rows.Length, Columns, taken.MoveToImmutable());
+    }
+
+    /// <summary>The product of each row with a vector of as many numbers as there are columns, in float64.</summary>
+    public double[] Project(ReadOnlySpan<double> vector)
+    {
+        ArgumentOutOfRangeException.ThrowIfNotEqual(vector.Length, Columns, nameof(vector));
+        var products = new double[Rows];
+        for (var row = 0; row < Rows; row++)
+        {
+            var values = Row(row);
+            for (var column = 0; column < values.Length; column++)
+                products[row] += values[column] * vector[column];
+        }
+        return products;
+    }
+
+    /// <summary>Each row in float64.</summary>
+    public IEnumerable<double[]> ToDoubles() => Enumerable.Range(0, Rows).Select(row => Array.ConvertAll(Row(row).ToArray(), value => (double)value));
+
     /// <summary>Whether shape and values are the same; every NaN equals every other.</summary>
     public bool Equals(Matrix? other)
         => other is not null && Rows == other.Rows && Columns == other.Columns && Values.SequenceEqual(other.Values);

@@ -6,37 +6,60 @@ namespace OnnxSteer;
 /// <summary>One site's transport and how its fit went.</summary>
 /// <param name="Transport">The site and its transport; it may be the identity.</param>
 /// <param name="Report">How the fit went.</param>
-public sealed record SiteFit(SiteTransport Transport, SiteReport Report);
+public sealed record SiteFit(SiteTransport Transport, SiteReport Report)
+{
+    /// <summary>The same with the share of single tokens outside the support.</summary>
+    /// <param name="outside">Of each channel, the share of the source's tokens.</param>
+    public SiteFit With(IReadOnlyList<double> outside)
+    {
+        var changed = outside.Where((_, channel) => !Transport.Transport.IsIdentityAt(channel)).ToList();
+        return this with { Report = Report with { TokensOutside = changed.Count > 0 ? changed.Average() : null } };
+    }
+}
 
 /// <summary>A fitted map and how the fit of each site went.</summary>
 public sealed record FitResult
 {
     /// <summary>Joins fitted sites to a map.</summary>
+    /// <param name="sites">The sites in the order of execution.</param>
+    /// <param name="provenance">What they were fitted on.</param>
+    /// <param name="mostSites">How many of them the map holds at most: the best by <see cref="SiteReport.ProbeAccuracy"/>, the
+    /// first of equals; null for all.</param>
     /// <exception cref="OnnxException">The map would change nothing at any site.</exception>
-    public FitResult(IEnumerable<SiteFit> sites, Provenance provenance)
+    public FitResult(IEnumerable<SiteFit> sites, Provenance provenance, int? mostSites = null)
     {
         var fits = sites.ToList();
-        Map = new SteeringMap(fits.Select(f => f.Transport), provenance);
-        Sites = [.. fits.Select(f => f.Report)];
+        if (mostSites < 1)
+            throw new OnnxException($"A map of {mostSites} sites steers nothing; expected at least one.");
+        var left = fits.OrderByDescending(fit => fit.Report.ProbeAccuracy ?? 0).Skip(mostSites ?? fits.Count).ToHashSet(ReferenceEqualityComparer.Instance);
+        Map = new SteeringMap(fits.Where(fit => !left.Contains(fit)).Select(fit => fit.Transport), provenance);
+        Sites = [.. fits.Select(fit => left.Contains(fit) ? fit.Report with { InMap = false } : fit.Report)];
         if (Map.IsIdentity)
             throw new OnnxException($"The fitted map changes nothing: of {Sites.Sum(s => s.Channels)} channels, "
                 + $"{Sites.Sum(s => s.Dead)} do not vary enough "
                 + $"to be fitted and the others are alike in source and target ({Sites[0].Samples.Source} and "
                 + $"{Sites[0].Samples.Target} samples). "
                 + "Give different prompts as source and target, at least two of each, or pool by mean.");
+        Advice = SiteAdvice.Of(Sites);
     }
 
     /// <summary>The map.</summary>
-    public SteeringMap Map { get; }
+    public SteeringMap Map { get; private init; }
 
-    /// <summary>How each site's fit went, in the map's order.</summary>
+    /// <summary>The same with another record of what the map was fitted on.</summary>
+    public FitResult With(Provenance provenance) => this with { Map = Map.With(provenance) };
+
+    /// <summary>How each site's fit went, in the order of execution; of methods that choose sites, those left out as well.</summary>
     public ImmutableArray<SiteReport> Sites { get; }
+
+    /// <summary>The sites by how well source and target are told apart there, best first, and which of them to steer.</summary>
+    public ImmutableArray<SiteAdvice> Advice { get; }
 }
 
 /// <summary>
 /// Fits steering maps from pooled activations, all sites at once on the unsteered model (AcT, arXiv 2410.23054). The source is
-/// where activations come from, the target where they shall go. Deterministic: the same samples, in any order of the rows, give
-/// the same bits.
+/// where activations come from, the target where they shall go. Deterministic: the same samples give the same bits, and where each
+/// channel is fitted on its own, in any order of the rows.
 /// </summary>
 public static class Fit
 {
@@ -62,8 +85,9 @@ public static class Fit
             Method: method.Name, Pooling: source.Origin.Pooling ?? target.Origin.Pooling, Band: used.ToString(), Causal: false,
             Samples: new SampleCounts(source.Samples, target.Samples), SourceDigest: source.Origin.Digest,
             TargetDigest: target.Origin.Digest,
-            Tool: Provenance.ThisTool, Fingerprint: source.Origin.Fingerprint ?? target.Origin.Fingerprint);
-        return new FitResult(source.Sites.Select(s => Site(method, s.Site, s.Values, target[s.Site], used)), provenance);
+            Tool: Provenance.ThisTool, Fingerprint: source.Origin.Fingerprint ?? target.Origin.Fingerprint,
+            Settings: method.Settings, Tokens: source.Origin.Tokens ?? target.Origin.Tokens);
+        return new FitResult(source.Sites.Select(s => Site(method, s.Site, s.Values, target[s.Site], used)), provenance, (method as IRankingMethod)?.MostSites);
     }
 
     /// <summary>Fits one site; unlike a whole map, it may turn out to be the identity.</summary>
@@ -76,8 +100,18 @@ public static class Fit
     public static SiteFit Site(IFitMethod method, string site, Matrix source, Matrix target, Band? band = null)
     {
         var samples = new SiteSamples(site, source, target);
-        var estimate = method.Estimate(samples, band ?? method.DefaultBand);
-        return new SiteFit(new SiteTransport(site, estimate.Transport), SiteReport.Of(samples, estimate));
+        var used = band ?? method.DefaultBand;
+        var estimate = method.Estimate(samples, used);
+        return new SiteFit(new SiteTransport(site, estimate.Transport), SiteReport.Of(method, used, samples, estimate));
+    }
+
+    /// <summary>Refuses methods that cannot be fitted causally, as they must see all sites before they map any.</summary>
+    /// <exception cref="OnnxException">It is such a method.</exception>
+    public static void CheckCausal(IFitMethod method)
+    {
+        if (method is IRankingMethod)
+            throw new OnnxException($"'{method.Name}' ranks all sites before it maps any, and a causal fit maps each site before it comes to the "
+                + "next. Fit it at once, or use another method.");
     }
 
     private static void CheckAlike(ActivationSet source, ActivationSet target)

@@ -21,6 +21,9 @@ public sealed record LinearFit : IFitMethod
     public Band DefaultBand => Band.Q0To100;
 
     /// <inheritdoc/>
+    public Pooling DefaultPooling => Pooling.Mean;
+
+    /// <inheritdoc/>
     public SiteEstimate Estimate(SiteSamples samples, Band band)
         => ChannelFit.Run(samples, band, Estimate, ChannelFit.SingleBounds);
 

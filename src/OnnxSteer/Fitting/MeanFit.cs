@@ -21,6 +21,9 @@ public sealed record MeanFit : IFitMethod
     public Band DefaultBand => Band.QAll;
 
     /// <inheritdoc/>
+    public Pooling DefaultPooling => Pooling.Mean;
+
+    /// <inheritdoc/>
     public SiteEstimate Estimate(SiteSamples samples, Band band)
         => ChannelFit.Run(samples, band, Estimate, ChannelFit.DoubleBounds);
 

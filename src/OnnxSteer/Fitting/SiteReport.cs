@@ -12,55 +12,67 @@ namespace OnnxSteer;
 /// </param>
 /// <param name="DistanceAfter">The same with the mapped source, in the units of before. Above before where the map harms.</param>
 /// <param name="Outside">
-/// The share of source values, over the channels that are not dead, that lie outside the support and are therefore left alone.
+/// The share of pooled source values, over the channels that are not dead, that lie outside the support and are therefore left
+/// alone. Of single tokens many more do.
 /// </param>
 public sealed record SiteReport(
     string Site, SampleCounts Samples, int Channels, int Dead, int Changed, double DistanceBefore, double DistanceAfter,
     double Outside)
 {
-    internal static SiteReport Of(SiteSamples samples, SiteEstimate estimate)
+    /// <summary>The share of the source's single tokens, over the channels that are steered, outside the support; null where tokens were not counted.</summary>
+    public double? TokensOutside { get; init; }
+
+    /// <summary>
+    /// The median over channels of the natural logarithm of the target's standard deviation over the source's: 0 at equal spread,
+    /// where a shift is all that is needed. Null where no channel varies on both sides.
+    /// </summary>
+    public double? SpreadRatio { get; init; }
+
+    /// <summary>
+    /// The median over channels of Cohen's d, without sign: the distance of the means in standard deviations within the sides.
+    /// Null where no channel varies.
+    /// </summary>
+    public double? EffectSize { get; init; }
+
+    /// <summary>The largest Cohen's d of a channel, without sign.</summary>
+    public double? LargestEffect { get; init; }
+
+    /// <summary>How the fit does on samples it did not see; null with fewer than five samples on a side.</summary>
+    public HeldOutCheck? HeldOut { get; init; }
+
+    /// <summary>How well source and target are told apart; null with fewer than five samples on a side.</summary>
+    public Separability? Separability { get; init; }
+
+    /// <summary>The held-out accuracy of a logistic probe, which methods that choose sites rank them by; null elsewhere.</summary>
+    public double? ProbeAccuracy { get; init; }
+
+    /// <summary>Whether the map holds the site; false where the method chose others.</summary>
+    public bool InMap { get; init; } = true;
+
+    /// <summary>Measures one site's fit.</summary>
+    /// <param name="method">The method, which is fitted again on four fifths of the samples.</param>
+    /// <param name="band">The band that it was fitted with.</param>
+    /// <param name="samples">All samples.</param>
+    /// <param name="estimate">What was fitted on them.</param>
+    public static SiteReport Of(IFitMethod method, Band band, SiteSamples samples, SiteEstimate estimate)
     {
-        var transport = estimate.Transport;
-        var mapped = new float[samples.Source.Values.Length];
-        transport.Apply(samples.Source.Values, mapped, 1);
-        var (before, after) = Distances(samples, mapped);
+        var channels = ChannelStatistics.Of(samples);
+        var folds = new Folds(samples);
+        var isEnough = folds.Count >= HeldOutCheck.LeastSamples;
         return new SiteReport(
             samples.Site, new SampleCounts(samples.Source.Rows, samples.Target.Rows), samples.Channels, estimate.Dead.Length,
-            Enumerable.Range(0, samples.Channels).Count(c => !transport.IsIdentityAt(c)), before, after,
-            OutsideShare(samples, estimate));
-    }
-
-    private static (double Before, double After) Distances(SiteSamples samples, float[] mapped)
-    {
-        var column = new float[samples.Source.Rows];
-        var before = 0.0;
-        var after = 0.0;
-        for (var channel = 0; channel < samples.Channels; channel++)
+            Enumerable.Range(0, samples.Channels).Count(c => !estimate.Transport.IsIdentityAt(c)),
+            channels.Mean(channels.Distances(samples)), channels.Mean(channels.Distances(samples, estimate.Transport)),
+            OutsideShare(samples, estimate))
         {
-            var unit = Spread(samples.SortedSource(channel), samples.SortedTarget(channel));
-            if (unit == 0)
-                continue;
-            for (var row = 0; row < column.Length; row++)
-                column[row] = mapped[(row * samples.Channels) + channel];
-            column.AsSpan().Sort();
-            before += Coupling.Distance(samples.SortedSource(channel), samples.SortedTarget(channel)) / unit;
-            after += Coupling.Distance(column, samples.SortedTarget(channel)) / unit;
-        }
-        return (before / samples.Channels, after / samples.Channels);
+            SpreadRatio = channels.SpreadRatio(),
+            EffectSize = channels.Effects() is { Length: > 0 } effects ? ChannelStatistics.Median(effects) : null,
+            LargestEffect = channels.Effects() is { Length: > 0 } sizes ? sizes.Max() : null,
+            HeldOut = isEnough ? HeldOutCheck.Of(method, band, samples, folds, channels) : null,
+            Separability = isEnough ? Separability.Of(samples, folds) : null,
+            ProbeAccuracy = (method as IRankingMethod)?.Score(samples),
+        };
     }
-
-    /// <summary>The deviation of the mixture of both sides: the mean of the variances, and the square of half the means'
-    /// distance.</summary>
-    private static double Spread(ReadOnlySpan<float> source, ReadOnlySpan<float> target)
-    {
-        var a = Moments.Of(source);
-        var b = Moments.Of(target);
-        var between = (a.Mean - b.Mean) / 2;
-        return Math.Sqrt((Population(a, source.Length) + Population(b, target.Length)) / 2 + (between * between));
-    }
-
-    private static double Population(Moments moments, int samples)
-        => moments.Deviation * moments.Deviation * (samples - 1) / samples;
 
     private static double OutsideShare(SiteSamples samples, SiteEstimate estimate)
     {

@@ -44,6 +44,13 @@ public sealed class SiteSamples
     /// <summary>One channel of the target, ascending.</summary>
     public ReadOnlySpan<float> SortedTarget(int channel) => sortedTarget.AsSpan(channel * Target.Rows, Target.Rows);
 
+    /// <summary>The mean of the target less the mean of the source, <c>[channels]</c>, in float64.</summary>
+    public double[] MeanDifference() =>
+        [.. Enumerable.Range(0, Channels).Select(channel => Moments.Of(SortedTarget(channel)).Mean - Moments.Of(SortedSource(channel)).Mean)];
+
+    /// <summary>The same site with some of the rows only.</summary>
+    public SiteSamples Take(ReadOnlySpan<int> sourceRows, ReadOnlySpan<int> targetRows) => new(Site, Source.Take(sourceRows), Target.Take(targetRows));
+
     private float[] SortColumns(Matrix values, string side)
     {
         if (values.Rows == 0)

@@ -14,7 +14,7 @@ internal static class CsvPrompts
         TrackLineNumbers = true,
     };
 
-    public static IReadOnlyList<Prompt> Read(string path, string text, string column)
+    public static IReadOnlyList<Prompt> Read(string path, string text, PromptColumns columns)
     {
         var prompts = new List<Prompt>();
         using var reader = CsvReader.FromText(text, Options);
@@ -23,9 +23,19 @@ internal static class CsvPrompts
             string[] header = [.. reader.Headers];
             if (header.Length == 0)
                 return prompts;
+            var column = columns.Text ?? PromptFile.DefaultColumn;
             var index = Find(path, header, column);
+            var label = columns.Label is { } name ? Find(path, header, name) : -1;
+            var weight = columns.Weight is { } other ? Find(path, header, other) : -1;
             while (reader.Read())
-                prompts.Add(ReadRow(path, reader, header.Length, index, column));
+            {
+                var prompt = ReadRow(path, reader, header.Length, index, column);
+                prompts.Add(prompt with
+                {
+                    Label = label < 0 ? null : reader.GetString(label),
+                    Weight = weight < 0 ? 1 : PromptFile.Weight(path, prompt.Line, reader.GetString(weight)),
+                });
+            }
             return prompts;
         }
         catch (CsvFormatException cause)

@@ -10,19 +10,29 @@ internal static class JsonPrompts
     private const string IdsKey = "ids";
     private static readonly JsonDocumentOptions Strict = new() { AllowDuplicateProperties = false };
 
-    public static IEnumerable<Prompt> Read(string path, string text, string column)
+    public static IEnumerable<Prompt> Read(string path, string text, PromptColumns columns)
         => PromptFile.Lines(text).Where(l => !string.IsNullOrWhiteSpace(l.Line))
-            .Select(l => ReadRow(path, l.Number, l.Line, column));
+            .Select(l => ReadRow(path, l.Number, l.Line, columns));
 
-    private static Prompt ReadRow(string path, int line, string json, string column)
+    private static Prompt ReadRow(string path, int line, string json, PromptColumns columns)
     {
+        var column = columns.Text ?? PromptFile.DefaultColumn;
         try
         {
             using var document = JsonDocument.Parse(json, Strict);
             var row = document.RootElement;
             if (row.ValueKind != JsonValueKind.Object)
                 throw Bad(path, line, $"it is {row.ValueKind}; expected an object as {{\"{column}\": \"...\"}}");
-            var prompt = new Prompt(ReadText(path, line, row, column), ReadIds(path, line, row), line);
+            if (columns.Text is null && row.TryGetProperty(PromptFile.Completion, out _))
+                column = !row.TryGetProperty(column, out _) ? PromptFile.Completion
+                    : throw Bad(path, line, $"it has both '{column}' and '{PromptFile.Completion}'; expected one of them");
+            var prompt = new Prompt(ReadText(path, line, row, column), ReadIds(path, line, row, IdsKey), line)
+            {
+                Opening = column == PromptFile.Opening ? null : ReadOpening(path, line, row),
+                Label = columns.Label is { } label ? ReadLabel(path, line, row, label) : null,
+                Weight = columns.Weight is not { } weight ? 1 : row.TryGetProperty(weight, out var value) ? PromptFile.Weight(path, line, value.GetRawText())
+                    : throw Bad(path, line, $"it has no weight '{weight}'"),
+            };
             return prompt is { Text: null, Ids: null }
                 ? throw Bad(path, line, $"it has neither '{column}' nor '{IdsKey}'; its keys are {Keys(row)}")
                 : prompt;
@@ -44,18 +54,28 @@ internal static class JsonPrompts
         return text.Length > 0 ? text : throw Bad(path, line, $"'{column}' is empty; expected a prompt");
     }
 
-    private static ImmutableArray<int>? ReadIds(string path, int line, JsonElement row)
+    private static Prompt? ReadOpening(string path, int line, JsonElement row)
+        => !row.TryGetProperty(PromptFile.Opening, out var value) || value is { ValueKind: JsonValueKind.String } && value.GetString()!.Length == 0 ? null
+            : value.ValueKind == JsonValueKind.Array ? new Prompt(null, ReadIds(path, line, row, PromptFile.Opening), line)
+            : new Prompt(ReadText(path, line, row, PromptFile.Opening), Line: line);
+
+    private static string ReadLabel(string path, int line, JsonElement row, string key)
+        => row.TryGetProperty(key, out var value) && value.ValueKind is JsonValueKind.String or JsonValueKind.Number or JsonValueKind.True or JsonValueKind.False
+            ? value.ToString()
+            : throw Bad(path, line, $"'{key}' is {(value.ValueKind == JsonValueKind.Undefined ? "missing" : value.ValueKind)}; expected the row's label");
+
+    private static ImmutableArray<int>? ReadIds(string path, int line, JsonElement row, string key)
     {
-        if (!row.TryGetProperty(IdsKey, out var value))
+        if (!row.TryGetProperty(key, out var value))
             return null;
         if (value.ValueKind != JsonValueKind.Array || value.GetArrayLength() == 0)
-            throw Bad(path, line, $"'{IdsKey}' is {(value.ValueKind == JsonValueKind.Array ? "empty" : value.ValueKind)}; "
+            throw Bad(path, line, $"'{key}' is {(value.ValueKind == JsonValueKind.Array ? "empty" : value.ValueKind)}; "
                 + "expected a list of token ids");
         var ids = ImmutableArray.CreateBuilder<int>(value.GetArrayLength());
         foreach (var item in value.EnumerateArray())
             ids.Add(item.ValueKind == JsonValueKind.Number && item.TryGetInt32(out var id) && id >= 0
                 ? id
-                : throw Bad(path, line, $"'{IdsKey}' holds {item.GetRawText()}; expected token ids, whole numbers from 0 on"));
+                : throw Bad(path, line, $"'{key}' holds {item.GetRawText()}; expected token ids, whole numbers from 0 on"));
         return ids.MoveToImmutable();
     }
 

@@ -15,6 +15,8 @@ internal static class FoldedMode
     {
         if (options.Positions != Positions.All)
             throw new OnnxException($"Folded weights act on every token, so positions '{options.Positions.ToString().ToLowerInvariant()}' cannot be folded. Use --mode baked or live.");
+        if (options.SkipFirst)
+            throw new OnnxException("Folded weights act on every token, so skipping the first cannot be folded. Use --mode baked or live.");
         if (options.Gate is not null)
             throw new OnnxException("Folded weights act on every token, so a gate cannot be folded. Use --mode baked or live.");
         var folder = new Folder(model);

@@ -57,8 +57,8 @@ public static class Steering
         return patch with { Title = TitleOf(maps, options, label, values.Count, patch, isBank).With(Origin.Properties(origin)) };
     }
 
-    /// <summary>The patch that steers values by inserted nodes, and what each value is called as it was before.</summary>
-    internal static (GraphPatch Patch, IReadOnlyList<string> Before) Inserted(Model model, SiteTable table, IReadOnlyList<SteeredValue> values, string label, SteeringOptions options, bool isBank)
+    /// <summary>The patch that steers values by inserted nodes, and what happens at each value.</summary>
+    internal static (GraphPatch Patch, IReadOnlyList<ValueStep> Steps) Inserted(Model model, SiteTable table, IReadOnlyList<SteeredValue> values, string label, SteeringOptions options, bool isBank)
     {
         var names = new FreshNames(model);
         var prefix = new Ops(model, "parameters", names);
@@ -69,24 +69,24 @@ public static class Steering
             Mode.Pack => PackMode.Of(inputs, values, label),
             _ => BakedMode.Of(prefix, values, options.Strength, options.AllowIdentity),
         };
-        var positions = options.Positions == Positions.All ? null : PositionMask.Add(prefix, DecoderSignature.Of(model), options.Positions);
+        var positions = options.IsEveryToken ? null : PositionMask.Add(prefix, DecoderSignature.Of(model), options.Positions, options.SkipFirst);
         var before = values.ToDictionary(value => value, value => value.IsSum ? "" : names.Value(value.Place.At.Value));
         var gate = options.Gate is null ? null : new GateMasks(model, table.Find(options.Gate.Direction.Site), options.Gate, before, names, positions);
         var mask = positions is null ? null : new TokenMask(prefix, positions, DecoderSignature.Of(model).InputIds);
         var batch = options.Mode == Mode.Live ? new BatchRows(prefix, DecoderSignature.TryOf(model)?.InputIds) : null;
         var steps = values.Zip(parameters, (value, own) => new ValueStep(new Ops(model, value.Place.At.ToString(), names), value, before[value], own, gate?.For(value) ?? mask, batch)).ToList();
         var edits = steps.SelectMany(step => step.Edits()).ToList();
-        return (GraphPatch.Empty.With(inputs.Edits).With(prefix.Flush(Graph.MainPath, Anchor.Start)).With(gate?.Edits() ?? []).With(edits), [.. steps.Select(step => step.Before)]);
+        return (GraphPatch.Empty.With(inputs.Edits).With(prefix.Flush(Graph.MainPath, Anchor.Start)).With(gate?.Edits() ?? []).With(edits), steps);
     }
 
     private static void CheckOperators(Model model, IReadOnlyList<SteeredValue> values, SteeringOptions options)
     {
         if (model.Opset() is not >= 7 and var opset)
             throw new OnnxException($"{model.Source.Name}: the model uses opset {opset?.ToString(CultureInfo.InvariantCulture) ?? "none"} of ai.onnx; steering needs 7 or newer, where operators broadcast. Convert the model first.");
-        foreach (var value in values.Where(value => value.HasSupport || options.Positions != Positions.All || options.Gate is not null))
+        foreach (var value in values.Where(value => value.HasSupport || !options.IsEveryToken || options.Gate is not null))
         {
-            if ((options.Positions != Positions.All || options.Gate is not null) && value.IsImage)
-                throw new OnnxException($"{model.Source.Name}: {value.Place.At} is a feature map, which has no tokens; gates, and positions other than 'all', do not apply there.");
+            if ((!options.IsEveryToken || options.Gate is not null) && value.IsImage)
+                throw new OnnxException($"{model.Source.Name}: {value.Place.At} is a feature map, which has no tokens; gates, positions other than 'all', and a first token to skip do not apply there.");
             if (model.Opset() < (value.DataType == DataType.BFloat16 ? 16 : 9))
                 throw new OnnxException($"{model.Source.Name}: {value.Place.At} is steered within bounds or at some tokens, which needs Where of opset 9, for bfloat16 16; the model uses {model.Opset()}. Convert the model, or fit a map without bounds.");
         }
@@ -117,6 +117,8 @@ public static class Steering
             ["method"] = string.Join(' ', maps.Select(map => map.Provenance.Method ?? "unknown").Distinct()),
             ["tool"] = Provenance.ThisTool,
         };
+        if (options.SkipFirst)
+            properties["skip_first"] = "true";
         if (options.Gate is { } gate)
             properties["gate"] = string.Create(CultureInfo.InvariantCulture, $"{gate.Direction.Site} > {gate.Threshold:R} ({gate.Pooling?.Name() ?? "token"})");
         if (options.Mode == Mode.Live)

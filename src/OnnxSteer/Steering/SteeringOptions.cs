@@ -44,6 +44,11 @@ public sealed record SteeringOptions
     /// <summary>Which tokens.</summary>
     public Positions Positions { get; init; }
 
+    /// <summary>Whether the first real token of each sequence, where models without a token for the beginning hold massive activations, is left alone.</summary>
+    public bool SkipFirst { get; init; }
+
+    internal bool IsEveryToken => Positions == Positions.All && !SkipFirst;
+
     /// <summary>A condition for steering; null for none.</summary>
     public Gate? Gate { get; init; }
 

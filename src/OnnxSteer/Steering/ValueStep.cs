@@ -22,6 +22,9 @@ internal sealed class ValueStep(Ops ops, SteeredValue value, string before, Scal
     /// <summary>What the value is called as it was before; of a fused norm's sum only once the edits are made.</summary>
     public string Before => _sum ?? before;
 
+    /// <summary>Which elements lie within the support, once the edits are made; null without one.</summary>
+    public string? Inside { get; private set; }
+
     private bool IsSelected => parameters.Lo is not null || mask is not null;
 
     // Rows of tokens, which one parameter a batch row does not fit.
@@ -80,7 +83,7 @@ internal sealed class ValueStep(Ops ops, SteeredValue value, string before, Scal
         if (parameters.Lo is not { } lo || parameters.Hi is not { } hi)
             return mask!.For(value, IsFlat);
         var (hint, bounded) = (value.Hint("support"), Mean(z));
-        var inside = ops.Node(hint, "And", ops.Node(hint, "Less", Shaped(z, lo), bounded), ops.Node(hint, "Less", bounded, Shaped(z, hi)));
+        var inside = Inside = ops.Node(hint, "And", ops.Node(hint, "Less", Shaped(z, lo), bounded), ops.Node(hint, "Less", bounded, Shaped(z, hi)));
         return mask is null ? inside : ops.Node(hint, "And", inside, mask.For(value, IsFlat));
     }
 

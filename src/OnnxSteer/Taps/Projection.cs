@@ -16,7 +16,21 @@ internal static class Projection
     {
         if (direction.Unit.Length != site.Channels)
             throw new OnnxException($"The direction at site '{site.Name}' has {direction.Unit.Length} channels, the site has {site.Channels}; it was made for another model.");
-        var hint = $"onnxsteer.projection.{site.Name}";
+        var column = Sum(ops, $"onnxsteer.projection.{site.Name}", signature, site, parts, channel => direction.Unit[channel]);
+        return pooling is { } pool ? new TokenPooling(ops, signature, pool).Add(column, DataType.Float32, 3) : column;
+    }
+
+    /// <summary>Adds nodes for the length of each token's activation, <c>[batch, tokens, 1]</c>.</summary>
+    public static string Length(Ops ops, DecoderSignature signature, Site site, IEnumerable<(Place Place, string Value)> parts)
+    {
+        var hint = $"onnxsteer.length.{site.Name}";
+        return ops.Node(hint, "Sqrt", Sum(ops, hint, signature, site, parts, _ => 1, isSquared: true));
+    }
+
+    // The weighted sum over the channels of all parts, or of their squares.
+    private static string Sum(
+        Ops ops, string hint, DecoderSignature signature, Site site, IEnumerable<(Place Place, string Value)> parts, Func<int, double> weight, bool isSquared = false)
+    {
         string? sum = null;
         foreach (var (place, z) in parts)
         {
@@ -24,12 +38,12 @@ internal static class Projection
             // A range is read by a vector that is 0 elsewhere, which saves a slice.
             var vector = new double[width];
             for (var i = 0; i < (place.At.Range?.Length ?? width); i++)
-                vector[(place.At.Range?.Start ?? 0) + i] = direction.Unit[(place.ModuleRange?.Start ?? 0) + i];
-            var part = ops.Node(hint, "MatMul", site.DataType == DataType.Float32 ? z : ops.Cast(hint, z, DataType.Float32),
+                vector[(place.At.Range?.Start ?? 0) + i] = weight((place.ModuleRange?.Start ?? 0) + i);
+            var wide = site.DataType == DataType.Float32 ? z : ops.Cast(hint, z, DataType.Float32);
+            var part = ops.Node(hint, "MatMul", isSquared ? ops.Node(hint, "Mul", wide, wide) : wide,
                 ops.Constant(hint, DataType.Float32, [width, 1], vector));
             sum = sum is null ? part : ops.Node(hint, "Add", sum, part);
         }
-        var column = site.Rank == 3 ? sum! : ops.Reshape(hint, ops.Node(hint, "Reshape", sum!, ops.Node(hint, "Shape", signature.InputIds)), 0, 0, 1);
-        return pooling is { } pool ? new TokenPooling(ops, signature, pool).Add(column, DataType.Float32, 3) : column;
+        return site.Rank == 3 ? sum! : ops.Reshape(hint, ops.Node(hint, "Reshape", sum!, ops.Node(hint, "Shape", signature.InputIds)), 0, 0, 1);
     }
 }

@@ -1,5 +1,6 @@
 using OnnxSteer.Onnx;
 using OnnxSteer.Onnx.Inference;
+using OnnxSteer.Onnx.Patching;
 
 namespace OnnxSteer;
 
@@ -8,13 +9,20 @@ namespace OnnxSteer;
 /// <c>[batch, channels]</c>. Graphs without token ids, as denoisers, have no masks: there all tokens count, and a value
 /// <c>[batch, channels]</c> is taken as it is.
 /// </summary>
-internal sealed class SitePooling(Ops ops, DecoderSignature? signature, Pooling pooling)
+/// <param name="ops">Takes the nodes.</param>
+/// <param name="signature">The model's inputs; null for a model without token ids.</param>
+/// <param name="pooling">How.</param>
+/// <param name="isChosen">Whether the input <see cref="SiteTaps.PooledTokens"/> says which tokens count; else all real ones do.</param>
+internal sealed class SitePooling(Ops ops, DecoderSignature? signature, Pooling pooling, bool isChosen = false)
 {
-    private readonly TokenPooling? _tokens = signature is null ? null : new TokenPooling(ops, signature, pooling);
+    private readonly TokenPooling? _tokens = signature is null ? null : new TokenPooling(ops, signature, pooling, isChosen);
     private readonly Dictionary<string, string> _known = [];
 
     /// <summary>The pooled values so far.</summary>
     public IEnumerable<string> Outputs => _known.Values;
+
+    /// <summary>What the pooling takes. Only the main graph's nodes may stand anywhere, so all of them can go to the front.</summary>
+    public IEnumerable<Edit> Edits => [.. _tokens is not null && isChosen ? [TokenPooling.ChosenInput] : Array.Empty<Edit>(), .. ops.Flush(Graph.MainPath, Anchor.Start)];
 
     /// <summary>Pools the value of a site, or of a part of it; the same value is pooled once.</summary>
     /// <exception cref="OnnxException">The value has no tokens to pool over.</exception>

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using OnnxSteer.Onnx;
+using OnnxSteer.Onnx.Inference;
 using OnnxSteer.Onnx.Patching;
 using OnnxSteer.Onnx.Protobuf;
 
@@ -13,6 +14,9 @@ public sealed record SiteTap(Site Site, ImmutableArray<(Place Place, string Outp
 /// <summary>Patches that read sites out, whole or pooled over tokens inside the graph.</summary>
 public static class SiteTaps
 {
+    /// <summary>The input that says which tokens are pooled, where some are left out: bool <c>[batch, tokens]</c>.</summary>
+    public const string PooledTokens = "onnxsteer.pooled";
+
     /// <summary>
     /// Declares the sites' values as outputs. Sums that fused skip norms leave out are enabled, biases that the next operator
     /// adds are added, values of branches become outputs of their node.
@@ -33,18 +37,37 @@ public static class SiteTaps
     /// only <c>[batch, channels]</c> leaves it, in float32; and prunes everything that this does not need. For calls without a
     /// past.
     /// </summary>
+    /// <param name="model">The model.</param>
+    /// <param name="sites">The sites.</param>
+    /// <param name="pooling">How.</param>
+    /// <param name="isChosen">Whether the input <see cref="PooledTokens"/> says which tokens count.</param>
     /// <exception cref="OnnxException">A site lies in the body of a loop, or its value has no tokens to pool over.</exception>
-    public static (Model Pruned, ImmutableArray<SiteTap> Taps) Pooled(Model model, IEnumerable<Site> sites, Pooling pooling)
+    public static (Model Pruned, ImmutableArray<SiteTap> Taps) Pooled(Model model, IEnumerable<Site> sites, Pooling pooling, bool isChosen = false)
     {
         var names = new FreshNames(model);
         var ops = new Ops(model, "pooling", names);
-        var pools = new SitePooling(ops, DecoderSignature.TryOf(model), pooling);
+        var pools = new SitePooling(ops, DecoderSignature.TryOf(model), pooling, isChosen);
         var points = new TapPoints(model, names, "tap");
         var taps = sites.Select(site => new SiteTap(site, [.. points.PartsOf(site).Select(part => (part.Place, pools.Add(site, part.Value)))])).ToImmutableArray();
-        // Only the main graph's nodes may stand anywhere, so all of them can go to the front.
-        var patch = points.Patch.With(ops.Flush(Graph.MainPath, Anchor.Start))
-            .With(pools.Outputs.Select(output => new AddOutput("pooling", new ValueInfoProto { Name = output })));
+        var patch = points.Patch.With(pools.Edits).With(pools.Outputs.Select(output => new AddOutput("pooling", new ValueInfoProto { Name = output })));
         var tapped = model.Apply(patch);
         return (tapped.Apply(Pruning.To(tapped, [.. pools.Outputs])), taps);
+    }
+
+    /// <summary>
+    /// Gives out the length (Euclidean norm) of each token's activation at each site, float32 <c>[batch, tokens, 1]</c>, and prunes everything
+    /// that this does not need.
+    /// </summary>
+    /// <returns>The pruned model and an output for each site; of sites whose values are <c>[batch, tokens, channels]</c> or <c>[batch*tokens, channels]</c> alone.</returns>
+    public static (Model Pruned, ImmutableArray<(Site Site, string Output)> Lengths) Lengths(Model model, IEnumerable<Site> sites)
+    {
+        var (signature, names) = (DecoderSignature.Of(model), new FreshNames(model));
+        var ops = new Ops(model, "length", names);
+        var points = new TapPoints(model, names, "tap");
+        ImmutableArray<(Site Site, string Output)> lengths = [.. sites.Where(site => site.Layout == ImageLayout.None && site.Rank is null or 2 or 3)
+            .Select(site => (site, Projection.Length(ops, signature, site, points.PartsOf(site).ToList())))];
+        var outputs = lengths.Select(length => length.Output).ToList();
+        var tapped = model.Apply(points.Patch.With(ops.Flush(Graph.MainPath, Anchor.Start)).With(outputs.Select(output => new AddOutput("length", new ValueInfoProto { Name = output }))));
+        return (tapped.Apply(Pruning.To(tapped, outputs)), lengths);
     }
 }

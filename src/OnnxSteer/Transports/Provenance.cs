@@ -15,6 +15,8 @@ namespace OnnxSteer;
 /// <param name="Tool">Program and version that fitted the map.</param>
 /// <param name="Label">The map's name among others in one graph.</param>
 /// <param name="Fingerprint">The model that the map was fitted on.</param>
+/// <param name="Settings">The method's options, as <c>coefficient=2</c>.</param>
+/// <param name="Tokens">Which tokens of a prompt were pooled, as <c>completion 0:10 skip-first</c>; null for all.</param>
 /// <param name="MadeFrom">Of an imported map, the format, name and digest of the file that it was made from, and how.</param>
 public sealed record Provenance(
     string? Method = null,
@@ -28,6 +30,8 @@ public sealed record Provenance(
     string? Tool = null,
     string? Label = null,
     Fingerprint? Fingerprint = null,
+    string? Settings = null,
+    string? Tokens = null,
     string? MadeFrom = null)
 {
     /// <summary>Nothing is known.</summary>

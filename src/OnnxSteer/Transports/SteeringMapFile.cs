@@ -116,6 +116,7 @@ internal static class SteeringMapFile
         var metadata = new MetadataBuilder(Kind);
         metadata.Add("sites", map.Sites.Select(s => s.Site));
         metadata.Add("method", p.Method);
+        metadata.Add("settings", p.Settings);
         metadata.Add("pooling", p.Pooling);
         metadata.Add("band", p.Band);
         metadata.Add("causal", p.Causal switch { null => null, true => "true", false => "false" });
@@ -126,6 +127,7 @@ internal static class SteeringMapFile
         metadata.Add("tool", p.Tool);
         metadata.Add("label", p.Label);
         metadata.Add("fingerprint", p.Fingerprint);
+        metadata.Add("tokens", p.Tokens);
         metadata.Add("made_from", p.MadeFrom);
         return metadata.Values;
     }
@@ -133,5 +135,5 @@ internal static class SteeringMapFile
     private static Provenance ReadProvenance(MetadataReader metadata) => new(
         metadata.Text("method"), metadata.Text("pooling"), metadata.Text("band"), metadata.Flag("causal"), metadata.Text("order"),
         metadata.Samples("samples"), metadata.Text("source_digest"), metadata.Text("target_digest"), metadata.Text("tool"),
-        metadata.Text("label"), metadata.Fingerprint("fingerprint"), metadata.Text("made_from"));
+        metadata.Text("label"), metadata.Fingerprint("fingerprint"), metadata.Text("settings"), metadata.Text("tokens"), metadata.Text("made_from"));
 }

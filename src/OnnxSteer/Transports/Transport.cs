@@ -112,6 +112,18 @@ public sealed class Transport : IEquatable<Transport>
             ApplyRow(z.Slice(row, Channels), y.Slice(row, Channels), scale, shift, lo, hi);
     }
 
+    /// <summary>Maps values of one channel at strength 1, as <see cref="Apply"/> does.</summary>
+    /// <param name="channel">The channel.</param>
+    /// <param name="z">Its activations.</param>
+    /// <param name="y">The result, of the same length.</param>
+    public void ApplyChannel(int channel, ReadOnlySpan<float> z, Span<float> y)
+    {
+        var (w, b) = (W[channel], B[channel]);
+        var (lo, hi) = (Support?.Lo[channel] ?? float.NegativeInfinity, Support?.Hi[channel] ?? float.PositiveInfinity);
+        for (var i = 0; i < z.Length; i++)
+            y[i] = lo < z[i] && z[i] < hi ? (z[i] * w) + b : z[i];
+    }
+
     /// <summary>
     /// The parameters that make one multiplication and one addition of a strength: <c>(1-s) + s*w</c> and <c>s*b</c>, computed
     /// in double and rounded once.

@@ -72,9 +72,9 @@ internal static class ActGolden
     private static SteeringMap Fitted(string export, IEnumerable<string> sites, string method, Band band)
     {
         var wanted = sites.ToHashSet();
-        ActivationSet Of(string set) => new(Captured(export, Pooling.Mean, set).Sites.Where(site => wanted.Contains(site.Site)));
-        var (source, target) = (Of("source"), Of("target"));
-        return (method == "linear_ot" ? Fit.Linear(source, target, band) : Fit.Mean(source, target, band)).Map;
+        IFitMethod fit = method switch { "linear_ot" => new LinearFit(), "mean_ot" => new MeanFit(), "gaussian_ot" => new GaussianFit(), _ => new AuraFit() };
+        ActivationSet Of(string set) => new(Captured(export, fit.DefaultPooling, set).Sites.Where(site => wanted.Contains(site.Site)));
+        return Fit.Of(fit, Of("source"), Of("target"), band).Map;
     }
 
     private static SteeringMap Stored(IEnumerable<string> sites, string method, string band)
@@ -89,11 +89,14 @@ internal static class ActGolden
         float[] w, b;
         if (method == "linear_ot")
             (w, b) = (Read("w"), Read("b"));
+        else if (method == "aura")
+            (w, b) = (Read("alpha"), new float[64]);
         else
         {
             var (mu1, mu2, std1, std2) = (Read("mu1"), Read("mu2"), Read("std1"), Read("std2"));
-            w = [.. mu1.Select(_ => 1f)];
-            b = [.. mu1.Select((mu, c) => std1[c] <= 1e-4 || std2[c] <= 1e-4 ? 0 : mu2[c] - mu)];
+            bool IsDead(int c) => std1[c] <= 1e-4 || std2[c] <= 1e-4;
+            w = [.. mu1.Select((_, c) => method == "gaussian_ot" && !IsDead(c) ? (float)((double)std2[c] / std1[c]) : 1)];
+            b = [.. mu1.Select((mu, c) => IsDead(c) ? 0 : (float)(mu2[c] - (method == "gaussian_ot" ? (double)std2[c] / std1[c] : 1) * mu))];
         }
         if (band == "q_all")
             return Transport.Of(site, [.. w], [.. b]);

@@ -31,6 +31,14 @@ public sealed class CausalFitTests
         Compare(model, [.. SiteTable.Of(model).Matching(@".*(o_proj|mlp\.down_proj|post_attention_layernorm|final_layernorm|model\.norm)")], new LinearFit(), Band.QAll);
     }
 
+    [SharedTheory, InlineData(false), InlineData(true)]
+    public void Of_a_large_quantized_model_too(bool isExact)
+    {
+        const string export = "smollm2-135m/genai-int4";
+        var model = isExact ? Exports.Exact(export, evenIfMeasuredAsShipped: true) : Exports.Open(export);
+        Compare(model, [.. SiteTable.Of(model).Matching(Exhaustive.IsOn ? @".*o_proj" : @".*layers\.(0|7|15|22|29)\..*o_proj")], new LinearFit(), Band.QAll);
+    }
+
     [SharedTheory, MemberData(nameof(Orders))]
     public void Any_order_and_any_sites(string export, string pattern, bool isReversed)
     {

@@ -39,17 +39,16 @@ public sealed class CausalPlan
     /// <summary>Plans a causal fit.</summary>
     /// <param name="model">The model; control flow around sites must be inlined.</param>
     /// <param name="sites">The sites in the order in which they are fitted.</param>
-    /// <param name="pooling">How tokens become one row.</param>
-    /// <param name="method">The method, which decides how feature maps are steered.</param>
-    /// <param name="isBounded">Whether its maps have supports.</param>
+    /// <param name="rules">How they are pooled and steered.</param>
     /// <exception cref="OnnxException">A site lies in a body of control flow, or cannot be steered or pooled; no sites.</exception>
-    public static CausalPlan Of(Model model, IReadOnlyList<Site> sites, Pooling pooling, IFitMethod method, bool isBounded)
+    public static CausalPlan Of(Model model, IReadOnlyList<Site> sites, CausalRules rules)
     {
+        Fit.CheckCausal(rules.Method);
         if (sites.Count == 0)
             throw new OnnxException("A causal fit needs at least one site.");
         if (sites.SelectMany(site => site.Places).FirstOrDefault(place => place.At.Graph != Graph.MainPath) is { } inner)
             throw new OnnxException($"{model.Source.Name}: {inner.At} lies in the body of a control flow node, which runs as a whole; a causal fit cuts the main graph only. Fit all sites at once.");
-        return new CausalPlan(new CausalGraph(model, sites, pooling, new Provenance(Method: method.Name), isBounded));
+        return new CausalPlan(new CausalGraph(model, sites, rules));
     }
 
     /// <summary>
@@ -92,17 +91,26 @@ public sealed class CausalPlan
     }
 }
 
+/// <summary>How sites are pooled and steered in a causal fit.</summary>
+/// <param name="Method">The method, which decides how feature maps are steered.</param>
+/// <param name="IsBounded">Whether its maps have supports.</param>
+/// <param name="Pooling">How tokens become one row.</param>
+/// <param name="IsChosen">Whether the input <see cref="SiteTaps.PooledTokens"/> says which tokens count.</param>
+/// <param name="SkipFirst">Whether maps leave the first token of a sequence alone.</param>
+public sealed record CausalRules(IFitMethod Method, bool IsBounded, Pooling Pooling, bool IsChosen = false, bool SkipFirst = false);
+
 /// <summary>A part of a graph that runs at once, over all batches, before the next.</summary>
 /// <param name="Inputs">Values of earlier segments that it reads.</param>
 /// <param name="Outputs">Values it makes that later segments read.</param>
 /// <param name="Releases">Values of earlier segments, and its own, that no later one reads.</param>
 /// <param name="Steered">Sites whose transports act in it.</param>
 /// <param name="Taps">The sites that are fitted behind it, and the outputs that hold their pooled activations.</param>
+/// <param name="Insides">Sites fitted before, and the outputs that hold the share of each channel's tokens within the support.</param>
 public sealed record Segment(
-    ImmutableArray<string> Inputs, ImmutableArray<string> Outputs, ImmutableArray<string> Releases, ImmutableArray<Site> Steered, ImmutableArray<SiteTap> Taps)
+    ImmutableArray<string> Inputs, ImmutableArray<string> Outputs, ImmutableArray<string> Releases, ImmutableArray<Site> Steered, ImmutableArray<SiteTap> Taps, ImmutableArray<SiteTap> Insides)
 {
-    /// <summary>The outputs that hold pooled activations, each once.</summary>
-    public IEnumerable<string> Pooled => Taps.SelectMany(tap => tap.Parts).Select(part => part.Output).Distinct();
+    /// <summary>The outputs that hold what is pooled, <c>[batch, channels]</c>, each once.</summary>
+    public IEnumerable<string> Pooled => Taps.Concat(Insides).SelectMany(tap => tap.Parts).Select(part => part.Output).Distinct();
 
     internal ImmutableArray<Node> Nodes { get; init; } = [];
 }

@@ -41,7 +41,7 @@ internal sealed class Schedule
         var early = Enumerable.Range(0, _above.Length).Where(site => !(_above[site] & ~Before(site)).IsZero).ToDictionary(site => site, Between);
         AssignSteps(early);
         var runs = new List<(List<Node> Nodes, List<int> Sites, BigInteger Known)>();
-        for (var step = 0; step <= _fitted.Max(); step++)
+        for (var step = 0; step <= _fitted.Max() + 1; step++)
         {
             var sites = Enumerable.Range(0, _fitted.Length).Where(site => _fitted[site] == step).ToList();
             if (_order.Where(node => _step[node.Index] == step).ToList() is { Count: > 0 } nodes)
@@ -63,7 +63,7 @@ internal sealed class Schedule
     private List<Node> Sorted()
     {
         var (order, state) = (new List<Node>(), new byte[_graph.Nodes.Length]);
-        var stack = new Stack<(Node Node, bool IsDone)>(_causal.Taps.SelectMany(tap => tap.Parts).Select(part => (_graph.Producer(part.Output)!, false)));
+        var stack = new Stack<(Node Node, bool IsDone)>(_causal.Taps.Concat(_causal.Insides).SelectMany(tap => tap.Parts).Select(part => (_graph.Producer(part.Output)!, false)));
         while (stack.TryPop(out var top))
         {
             ref var mark = ref state[top.Node.Index];
@@ -131,6 +131,9 @@ internal sealed class Schedule
             else
                 foreach (var part in tap.Parts)
                     Need(_graph.Producer(part.Output)!, _fitted[site]);
+        // What a map does is seen when all maps before it, and its own, are known.
+        foreach (var node in _causal.Insides.SelectMany(tap => tap.Parts).Select(part => _graph.Producer(part.Output)!))
+            Need(node, Bits(_upstream[node.Index]).Max(site => _fitted[site]) + 1);
         foreach (var node in Enumerable.Reverse(_order))
             if (_step[node.Index] != Never)
                 foreach (var producer in Producers(node))
@@ -157,7 +160,8 @@ internal sealed class Schedule
             var nodes = WithConstants(run.Nodes);
             var steered = nodes.SelectMany(node => node.Needs).SelectMany(name => _causal.SitesBehind(name)).Distinct().Where(site => !(run.Known & (BigInteger.One << site)).IsZero).Order();
             return new Segment(inputs[index], IsRepeated(run.Known) ? [] : [.. last.Where(entry => entry.Value > index && made.Contains(entry.Key)).Select(entry => entry.Key)],
-                [.. inputs[index].Where(name => last[name] == index)], [.. steered.Select(site => _causal.Taps[site].Site)], [.. run.Sites.Select(site => _causal.Taps[site])]) { Nodes = nodes };
+                [.. inputs[index].Where(name => last[name] == index)], [.. steered.Select(site => _causal.Taps[site].Site)], [.. run.Sites.Select(site => _causal.Taps[site])],
+                IsRepeated(run.Known) ? [] : [.. _causal.Insides.Where(tap => tap.Parts.All(part => made.Contains(part.Output)))]) { Nodes = nodes };
         })];
     }
 
