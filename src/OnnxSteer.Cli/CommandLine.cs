@@ -25,6 +25,8 @@ internal static class CommandLine
             MonitorCommand.Create(terminal),
             UnpatchCommand.Create(terminal),
             DiffCommand.Create(terminal),
+            ImportCommand.Create(terminal),
+            ExportCommand.Create(terminal),
             GenerateCommand.Create(terminal),
             RunCommand.Create(terminal),
         };

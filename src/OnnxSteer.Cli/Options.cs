@@ -10,19 +10,23 @@ namespace OnnxSteer.Cli;
 /// <summary>Arguments and options that several commands share.</summary>
 internal static class Options
 {
-    public static Argument<string> Model()
+    private const string ModelDescription = "A .onnx file, or a folder: the file that its genai_config.json names, else model.onnx, decoder_model.onnx, decoder_model_merged.onnx, else the only one.";
+
+    public static Argument<string> Model() => Argument("MODEL", ModelDescription);
+
+    /// <summary>The model that a file is for, where the file is the argument.</summary>
+    public static Option<string> ModelOption() => new("--model") { Description = $"The model that the map is for. {ModelDescription}", Required = true };
+
+    public static Argument<string> Argument(string name, string description)
     {
-        var model = new Argument<string>("MODEL")
-        {
-            Description = "A .onnx file, or a folder: the file that its genai_config.json names, else model.onnx, decoder_model.onnx, decoder_model_merged.onnx, else the only one.",
-        };
-        // What looks like an option is taken for the model where that is missing.
-        model.Validators.Add(result =>
+        var argument = new Argument<string>(name) { Description = description };
+        // What looks like an option is taken for the argument where that is missing.
+        argument.Validators.Add(result =>
         {
             if (result.Tokens.FirstOrDefault(token => token.Value.StartsWith("--", StringComparison.Ordinal)) is { } option)
                 result.AddError($"'{option.Value}' is no option of this command.");
         });
-        return model;
+        return argument;
     }
 
     public static Option<bool> Json() => new("--json") { Description = "Print the result as JSON." };

@@ -233,6 +233,8 @@ public sealed class ContractTests
     [InlineData("unpatch")]
     [InlineData("generate")]
     [InlineData("run")]
+    [InlineData("import")]
+    [InlineData("export")]
     [InlineData("demo")]
     public void Every_command_has_help_and_refuses_what_it_does_not_know(string command)
     {

@@ -17,6 +17,7 @@ namespace OnnxSteer;
 /// <param name="Fingerprint">The model that the map was fitted on.</param>
 /// <param name="Settings">The method's options, as <c>coefficient=2</c>.</param>
 /// <param name="Tokens">Which tokens of a prompt were pooled, as <c>completion 0:10 skip-first</c>; null for all.</param>
+/// <param name="MadeFrom">Of an imported map, the format, name and digest of the file that it was made from, and how.</param>
 public sealed record Provenance(
     string? Method = null,
     string? Pooling = null,
@@ -30,7 +31,8 @@ public sealed record Provenance(
     string? Label = null,
     Fingerprint? Fingerprint = null,
     string? Settings = null,
-    string? Tokens = null)
+    string? Tokens = null,
+    string? MadeFrom = null)
 {
     /// <summary>Nothing is known.</summary>
     public static Provenance Unknown { get; } = new();

@@ -128,11 +128,12 @@ internal static class SteeringMapFile
         metadata.Add("label", p.Label);
         metadata.Add("fingerprint", p.Fingerprint);
         metadata.Add("tokens", p.Tokens);
+        metadata.Add("made_from", p.MadeFrom);
         return metadata.Values;
     }
 
     private static Provenance ReadProvenance(MetadataReader metadata) => new(
         metadata.Text("method"), metadata.Text("pooling"), metadata.Text("band"), metadata.Flag("causal"), metadata.Text("order"),
         metadata.Samples("samples"), metadata.Text("source_digest"), metadata.Text("target_digest"), metadata.Text("tool"),
-        metadata.Text("label"), metadata.Fingerprint("fingerprint"), metadata.Text("settings"), metadata.Text("tokens"));
+        metadata.Text("label"), metadata.Fingerprint("fingerprint"), metadata.Text("settings"), metadata.Text("tokens"), metadata.Text("made_from"));
 }
