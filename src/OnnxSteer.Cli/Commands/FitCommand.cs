@@ -24,10 +24,11 @@ internal static class FitCommand
         var causal = new Option<bool>("--causal") { Description = "Fit each site under the maps of the sites before it. The model runs once, in segments between the sites." };
         var order = new Option<string>("--order") { Description = "With --causal, the order in which sites are fitted: execution, or a file that names them, one a line. A site named before one upstream of it is fitted without that one's map.", DefaultValueFactory = _ => Execution };
         var liveMegabytes = Options.Positive("--live-memory", "With --causal, MiB of values between two segments that may be held in memory; what is beyond goes to a temporary file.", 1024);
+        var countTokens = new Option<bool>("--count-tokens") { Description = "Run the source's prompts once more and say which share of single tokens lies outside the map's support. A causal fit counts them anyhow." };
         var label = new Option<string?>("--label") { Description = "A name for the map; a live patch calls its dial onnxsteer.strength.LABEL." };
         var (data, batch, threads, provider) = (new FitData(), Options.Batch(32), Options.Threads(), Options.Provider());
         var command = new Command("fit", "Fits a steering map: captures both sets of prompts and moves the activations of one to those of the other.")
-            { model, sites, causal, order, liveMegabytes, band, pooling, label, output, report, batch, threads, provider, json };
+            { model, sites, causal, order, liveMegabytes, band, pooling, countTokens, label, output, report, batch, threads, provider, json };
         foreach (var option in method.All)
             command.Add(option);
         data.AddTo(command);
@@ -61,6 +62,9 @@ internal static class FitCommand
             // The sides of one model differ little in this.
             var massive = (source.Data ?? target.Data)?.Look(terminal, opened, chosen, options.Session, cancel);
             var fit = call.GetValue(causal) ? Causal() : Fit.Of(fitted, Side(source), Side(target), limits);
+            if (call.GetValue(countTokens) && !call.GetValue(causal))
+                fit = TokenSupport.Count(opened, fit, source.Data?.Tokens ?? throw new UsageException("--count-tokens runs the source's prompts once more; it does not go together with what was captured already."),
+                    options, terminal.Progress("tokens counted", source.Data.Prompts.Count), cancel);
             fit.Map.With(fit.Map.Provenance with { Label = call.GetValue(label) }).Save(call.GetRequiredValue(output));
             if (page is not null)
                 AtomicFile.Write(page, stream => stream.Write(Encoding.UTF8.GetBytes(FitReport.Html(fit))));

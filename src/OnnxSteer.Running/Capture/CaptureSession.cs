@@ -18,9 +18,19 @@ internal sealed class CaptureSession : IDisposable
     /// <param name="options">How.</param>
     /// <exception cref="OnnxException">A prompt is not one for this model.</exception>
     public CaptureSession(Model model, ImmutableArray<Site> sites, TokenizedPrompts prompts, CaptureOptions options)
+        : this(model, SiteTaps.Pooled(model, sites, options.Pooling, prompts.Chosen is not null), prompts, options)
+    {
+    }
+
+    /// <summary>Opens what was tapped already.</summary>
+    /// <param name="model">The model before.</param>
+    /// <param name="tapped">What is left of it, and what to read.</param>
+    /// <param name="prompts">What will run through it.</param>
+    /// <param name="options">How.</param>
+    public CaptureSession(Model model, (Model Pruned, ImmutableArray<SiteTap> Taps) tapped, TokenizedPrompts prompts, CaptureOptions options)
     {
         TokenizedPrompts.Check(prompts.Rows, model);
-        (var pruned, _taps) = SiteTaps.Pooled(model, sites, options.Pooling, prompts.Chosen is not null);
+        (var pruned, _taps) = tapped;
         _prompts = prompts;
         _outputs = [.. _taps.SelectMany(tap => tap.Parts).Select(part => part.Output).Distinct()];
         _decoder = Decoder.Open(pruned, DecoderSignature.Of(model), options.Session);

@@ -30,18 +30,7 @@ internal sealed class CausalSide : IDisposable
     public Matrix Samples(Site site) => Capture.Weighted(Matrix.Of(_prompts.Rows.Length, site.Channels, _pooled[site.Name]), _prompts.Weights);
 
     /// <summary>Of each channel of a site, the share of all tokens that lie outside its support.</summary>
-    public double[] Outside(Site site)
-    {
-        var (outside, tokens) = (new double[site.Channels], 0.0);
-        for (var row = 0; row < _prompts.Rows.Length; row++)
-        {
-            var count = (double)(_prompts.Chosen?[row] is var (start, end) ? end - start : _prompts.Rows[row].Length) * (_prompts.Weights?[row] ?? 1);
-            tokens += count;
-            for (var channel = 0; channel < site.Channels; channel++)
-                outside[channel] += count * (1 - _inside[site.Name][row * site.Channels + channel]);
-        }
-        return [.. outside.Select(share => share / tokens)];
-    }
+    public double[] Outside(Site site) => [.. _prompts.MeanOverTokens(_inside[site.Name]).Select(inside => 1 - inside)];
 
     public void Take(Site site, Place place, OrtValue value, ImmutableArray<int> rows, bool isInside) =>
         PooledRows.Copy(value, place, rows.Length, i => rows[i], (isInside ? _inside : _pooled)[site.Name], site.Channels);

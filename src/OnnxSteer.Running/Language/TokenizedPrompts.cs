@@ -67,6 +67,21 @@ public sealed record TokenizedPrompts(ImmutableArray<ImmutableArray<int>> Rows, 
     public TokenBatch Batch(ImmutableArray<int> rows, PaddingSide padding, int padId) =>
         new([.. rows.Select(row => Rows[row])], padding, padId, Chosen is { } chosen ? [.. rows.Select(row => chosen[row])] : null);
 
+    /// <summary>The mean over all pooled tokens, of what is the mean over those of each row.</summary>
+    /// <param name="means">A row for each row, <c>[rows, channels]</c>.</param>
+    internal double[] MeanOverTokens(ReadOnlySpan<float> means)
+    {
+        var (sums, tokens) = (new double[means.Length / Rows.Length], 0.0);
+        for (var row = 0; row < Rows.Length; row++)
+        {
+            var count = (double)(Chosen?[row] is var (start, end) ? end - start : Rows[row].Length) * (Weights?[row] ?? 1);
+            tokens += count;
+            for (var channel = 0; channel < sums.Length; channel++)
+                sums[channel] += count * means[row * sums.Length + channel];
+        }
+        return [.. sums.Select(sum => sum / tokens)];
+    }
+
     /// <summary>SHA-256 of ids, what is pooled of them, and weights: what a capture depends on, whatever tokenizer and options made it.</summary>
     public string Digest()
     {

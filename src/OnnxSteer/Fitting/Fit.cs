@@ -10,11 +10,7 @@ public sealed record SiteFit(SiteTransport Transport, SiteReport Report)
 {
     /// <summary>The same with the share of single tokens outside the support.</summary>
     /// <param name="outside">Of each channel, the share of the source's tokens.</param>
-    public SiteFit With(IReadOnlyList<double> outside)
-    {
-        var changed = outside.Where((_, channel) => !Transport.Transport.IsIdentityAt(channel)).ToList();
-        return this with { Report = Report with { TokensOutside = changed.Count > 0 ? changed.Average() : null } };
-    }
+    public SiteFit With(IReadOnlyList<double> outside) => this with { Report = Report.With(Transport.Transport, outside) };
 }
 
 /// <summary>A fitted map and how the fit of each site went.</summary>
@@ -49,8 +45,13 @@ public sealed record FitResult
     /// <summary>The same with another record of what the map was fitted on.</summary>
     public FitResult With(Provenance provenance) => this with { Map = Map.With(provenance) };
 
+    /// <summary>The same with the share of single tokens outside the support.</summary>
+    /// <param name="outside">By site, of each channel the share of the source's tokens.</param>
+    public FitResult WithTokensOutside(IReadOnlyDictionary<string, IReadOnlyList<double>> outside) =>
+        this with { Sites = [.. Sites.Select(site => outside.TryGetValue(site.Site, out var shares) ? site.With(Map[site.Site], shares) : site)] };
+
     /// <summary>How each site's fit went, in the order of execution; of methods that choose sites, those left out as well.</summary>
-    public ImmutableArray<SiteReport> Sites { get; }
+    public ImmutableArray<SiteReport> Sites { get; private init; }
 
     /// <summary>The sites by how well source and target are told apart there, best first, and which of them to steer.</summary>
     public ImmutableArray<SiteAdvice> Advice { get; }

@@ -49,6 +49,13 @@ public sealed record SiteReport(
     /// <summary>Whether the map holds the site; false where the method chose others.</summary>
     public bool InMap { get; init; } = true;
 
+    /// <summary>The report with the share of single tokens outside the support, over the channels that a transport changes.</summary>
+    internal SiteReport With(Transport transport, IReadOnlyList<double> outside)
+    {
+        var changed = outside.Where((_, channel) => !transport.IsIdentityAt(channel)).ToList();
+        return this with { TokensOutside = changed.Count > 0 ? changed.Average() : null };
+    }
+
     /// <summary>Measures one site's fit.</summary>
     /// <param name="method">The method, which is fitted again on four fifths of the samples.</param>
     /// <param name="band">The band that it was fitted with.</param>

@@ -44,11 +44,45 @@ public static class SiteTaps
     /// <exception cref="OnnxException">A site lies in the body of a loop, or its value has no tokens to pool over.</exception>
     public static (Model Pruned, ImmutableArray<SiteTap> Taps) Pooled(Model model, IEnumerable<Site> sites, Pooling pooling, bool isChosen = false)
     {
+        return Pooled(model, sites, pooling, isChosen, (_, _, part) => part.Value);
+    }
+
+    /// <summary>
+    /// As <see cref="Pooled(Model, IEnumerable{Site}, Pooling, bool)"/>, but of each channel the share of tokens that lie within the support
+    /// of a map.
+    /// </summary>
+    public static (Model Pruned, ImmutableArray<SiteTap> Taps) Insides(Model model, IEnumerable<(Site Site, Support Support)> sites, bool isChosen = false)
+    {
+        var supports = sites.ToDictionary(entry => entry.Site, entry => entry.Support);
+        return Pooled(model, supports.Keys, Pooling.Mean, isChosen, Inside);
+
+        string Inside(Ops ops, Site site, (Place Place, string Value) part)
+        {
+            const string hint = "onnxsteer.inside";
+            var z = site.DataType == DataType.Float32 ? part.Value : ops.Cast(hint, part.Value, DataType.Float32);
+            string Bound(ImmutableArray<float> bounds, double none)
+            {
+                // Beside a range of a packed value lie other sites' channels.
+                var width = site.WidthAt(model, part.Place);
+                var all = Enumerable.Repeat(none, width).ToArray();
+                for (var i = 0; i < (part.Place.At.Range?.Length ?? width); i++)
+                    all[(part.Place.At.Range?.Start ?? 0) + i] = bounds[(part.Place.ModuleRange?.Start ?? 0) + i];
+                return ops.Constant(hint, DataType.Float32, [width, .. Enumerable.Repeat(1L, site.ChannelAxis == 1 ? site.SpaceAxes.Length : 0)], all);
+            }
+            var inside = ops.Node(hint, "And", ops.Node(hint, "Less", Bound(supports[site].Lo, 0), z), ops.Node(hint, "Less", z, Bound(supports[site].Hi, 0)));
+            return ops.Cast(hint, inside, DataType.Float32);
+        }
+    }
+
+    private static (Model Pruned, ImmutableArray<SiteTap> Taps) Pooled(
+        Model model, IEnumerable<Site> sites, Pooling pooling, bool isChosen, Func<Ops, Site, (Place Place, string Value), string> of)
+    {
         var names = new FreshNames(model);
         var ops = new Ops(model, "pooling", names);
         var pools = new SitePooling(ops, DecoderSignature.TryOf(model), pooling, isChosen);
         var points = new TapPoints(model, names, "tap");
-        var taps = sites.Select(site => new SiteTap(site, [.. points.PartsOf(site).Select(part => (part.Place, pools.Add(site, part.Value)))])).ToImmutableArray();
+        var taps = sites.Select(site => new SiteTap(site, [.. points.PartsOf(site).Select(part =>
+            (part.Place, of(ops, site, part) is var value && value == part.Value ? pools.Add(site, value) : pools.Add(site with { DataType = DataType.Float32 }, value)))])).ToImmutableArray();
         var patch = points.Patch.With(pools.Edits).With(pools.Outputs.Select(output => new AddOutput("pooling", new ValueInfoProto { Name = output })));
         var tapped = model.Apply(patch);
         return (tapped.Apply(Pruning.To(tapped, [.. pools.Outputs])), taps);

@@ -66,6 +66,40 @@ public sealed class CausalFitTests
         Assert.Equal(expected.Map, Fit(20_000).Map);
     }
 
+    [SharedTheory, InlineData("stories260k/genai-fp32", ".*o_proj"), InlineData("stories260k/optimum", ".*(q_proj|k_proj)"), InlineData("stories260k-h16/genai-fp32", @"model\.layers\.\d")]
+    public void Tokens_outside_the_support_are_counted(string export, string pattern)
+    {
+        var model = Exports.Open(export);
+        ImmutableArray<Site> sites = [.. SiteTable.Of(model).Matching(pattern)];
+        var (source, target) = Prompts();
+        var fit = Fit.Linear(new ActivationSet(Capture.Run(model, sites, source, Options)), new ActivationSet(Capture.Run(model, sites, target, Options)), Band.Of(20, 80));
+        var counted = TokenSupport.Count(model, fit, source, Options);
+        var causal = CausalFit.Run(model, sites, new LinearFit(), Band.Of(20, 80), source, target, new CausalOptions { Capture = Options });
+        foreach (var site in sites)
+        {
+            var support = fit.Map[site.Name].Support!;
+            var (outside, total) = (0L, 0L);
+            foreach (var row in source.Rows)
+                foreach (var (i, z) in Exports.Activations(model, [site], [row])[site.Name].Index())
+                    (outside, total) = (outside + (support.Lo[i % site.Channels] < z && z < support.Hi[i % site.Channels] ? 0 : 1), total + 1);
+            Assert.Equal(outside / (double)total, counted.Sites.First(report => report.Site == site.Name).TokensOutside!.Value, 1e-3);
+            Assert.InRange(outside / (double)total, 0.1, 0.99);
+        }
+        // What nothing lies upstream of is the same in both.
+        Assert.Equal(counted.Sites[0].TokensOutside!.Value, causal.Sites[0].TokensOutside!.Value, 1e-3);
+        Assert.All(causal.Sites, report => Assert.InRange(report.TokensOutside!.Value, 0.1, 0.99));
+        Assert.All(fit.Sites, report => Assert.Null(report.TokensOutside));
+    }
+
+    [SharedTheory, InlineData("stories260k/genai-fp32"), InlineData("stories260k/optimum")]
+    public void First_tokens_left_alone_are_left_alone_on_the_way(string export)
+    {
+        var model = Exports.Open(export);
+        var (source, target) = Prompts();
+        TokenizedPrompts Skipped(TokenizedPrompts prompts) => prompts with { Chosen = [.. prompts.Rows.Select(row => (1, row.Length))], Weights = [.. prompts.Rows.Select((_, i) => 1 + i % 2)] };
+        Compare(model, [.. SiteTable.Of(model).Matching(@".*(o_proj|layers\.2)")], new LinearFit(), Band.QAll, source: Skipped(source), target: Skipped(target), skipFirst: true);
+    }
+
     private static CaptureOptions Options => new() { BatchSize = 8, Session = Runner.OneThread };
 
     // One place is steered once: of several names of it the first.
@@ -88,17 +122,18 @@ public sealed class CausalFitTests
         return (Of(10), Of(200));
     }
 
-    private static void Compare(Model model, ImmutableArray<Site> sites, IFitMethod method, Band band, double tolerance = 1e-5)
+    private static void Compare(Model model, ImmutableArray<Site> sites, IFitMethod method, Band band, double tolerance = 1e-5, TokenizedPrompts? source = null, TokenizedPrompts? target = null, bool skipFirst = false)
     {
-        var (source, target) = Prompts();
-        var fast = CausalFit.Run(model, sites, method, band, source, target, new CausalOptions { Capture = Options });
+        source ??= Prompts().Source;
+        target ??= Prompts().Target;
+        var fast = CausalFit.Run(model, sites, method, band, source, target, new CausalOptions { Capture = Options, SkipFirst = skipFirst });
         var isHalf = sites[0].DataType == DataType.Float16;
         var slow = new Dictionary<string, SiteFit>();
         foreach (var site in sites)
         {
             var steered = slow.Count == 0 ? model : model.Apply(Steering.Patch(model,
-                new SteeringMap(slow.Values.Select(fit => fit.Transport), new Provenance(Method: method.Name)), new SteeringOptions { AllowIdentity = true, Force = true }));
-            Matrix Pooled(TokenizedPrompts prompts) => Capture.Run(steered, [SiteTable.Of(steered).Find(site.Name)], prompts.Rows, Options)[0].Values;
+                new SteeringMap(slow.Values.Select(fit => fit.Transport), new Provenance(Method: method.Name)), new SteeringOptions { AllowIdentity = true, Force = true, SkipFirst = skipFirst }));
+            Matrix Pooled(TokenizedPrompts prompts) => Capture.Run(steered, [SiteTable.Of(steered).Find(site.Name)], prompts, Options)[0].Values;
             var (from, to) = (Pooled(source), Pooled(target));
             slow[site.Name] = Fit.Site(method, site.Name, from, to, band);
             AssertAlike(site, from, to, slow[site.Name].Transport.Transport, fast.Map[site.Name], isHalf ? 5e-3 : tolerance);
