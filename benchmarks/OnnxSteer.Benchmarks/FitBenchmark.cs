@@ -19,7 +19,7 @@ internal sealed class FitBenchmark
         _sites = [.. SiteTable.Of(_model).Matching(@".*\.o_proj")];
     }
 
-    private static CaptureOptions Options { get; } = new() { Session = Workbench.AllThreads };
+    private static CaptureOptions Options { get; } = new() { Session = Workbench.OneThread };
 
     public static void Run(int rounds, int prompts, string results)
     {
@@ -28,7 +28,7 @@ internal sealed class FitBenchmark
         var (source, target) = Prompts(prompts);
         using (var bare = bench.Bare())
             report.Add("Fits, against a bare pass over the same batches",
-                $"{bench._sites.Length} sites (every o_proj), {prompts} + {prompts} prompts of 16 to 128 tokens, 32 a batch, both cores. The bare pass calls ONNX Runtime alone, on the graph up to the last site, session opened before; the fits include opening sessions, fitting and reports.",
+                $"{bench._sites.Length} sites (every o_proj), {prompts} + {prompts} prompts of 16 to 128 tokens, 32 a batch, one thread. The bare pass calls ONNX Runtime alone, on the graph up to the last site, session opened before; the fits include opening sessions, fitting and reports.",
                 [SideBySide.Run("SmolLM2-135M int4", rounds, 1, ("bare pass", () => Pass(bare, source, target)), ("fit, all sites at once", () => bench.AtOnce(source, target)), ("causal fit", () => bench.Causal(bench._sites, source, target)))]);
         var (few, others) = Prompts(Math.Max(prompts / 8, 2));
         report.Add("Causal fits, against running anew for every site", $"The same with {few.Rows.Length} + {others.Rows.Length} prompts; the rival runs the graph up to each site, with all maps so far in it.",
@@ -38,7 +38,7 @@ internal sealed class FitBenchmark
         report.Write(results, rounds, "Fits", "fit.md", "one to warm up");
     }
 
-    /// <summary>One fit in a process of its own, whose memory is then its own; prints milliseconds and MiB.</summary>
+    /// <summary>One fit in a process of its own, whose memory is then its own; prints milliseconds, those of processor time, and MiB.</summary>
     public static void Probe(string what, int prompts)
     {
         var bench = new FitBenchmark();
@@ -52,14 +52,14 @@ internal sealed class FitBenchmark
         else
             bench.AtOnce(source, target);
         var peak = File.ReadLines("/proc/self/status").First(line => line.StartsWith("VmHWM", StringComparison.Ordinal)).Split(' ', StringSplitOptions.RemoveEmptyEntries)[1];
-        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{Stopwatch.GetElapsedTime(start).TotalMilliseconds:0} {int.Parse(peak, CultureInfo.InvariantCulture) / 1024}"));
+        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{Stopwatch.GetElapsedTime(start).TotalMilliseconds:0} {Environment.CpuUsage.TotalTime.TotalMilliseconds:0} {int.Parse(peak, CultureInfo.InvariantCulture) / 1024}"));
     }
 
     private static string Memory(int prompts)
     {
         var lines = new[] { "bare", "once", "causal" }.Select(what => (what, Output: Workbench.Output(Environment.ProcessPath!, "fit-probe", what, prompts.ToString(CultureInfo.InvariantCulture)).Split(' ')));
         return "## Peak memory\n\nResident memory at its peak (VmHWM) of a process that does nothing else, weights and runtime included.\n\n| | MiB |\n|---|---:|\n"
-            + string.Concat(lines.Select(line => $"| {line.what} | {line.Output[1].Trim()} |\n"));
+            + string.Concat(lines.Select(line => $"| {line.what} | {line.Output[2].Trim()} |\n"));
     }
 
     // What one more site costs, and one more sample.

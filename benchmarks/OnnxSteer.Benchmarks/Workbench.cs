@@ -13,8 +13,6 @@ internal static class Workbench
 
     public static SessionOptions OneThread { get; } = new() { IntraOpThreads = 1, LogSeverity = LogSeverity.Error };
 
-    public static SessionOptions AllThreads { get; } = new() { LogSeverity = LogSeverity.Error };
-
     /// <summary>The small models of the project, and a larger one where the reference data lie beside the checkout.</summary>
     public static IEnumerable<(string Name, string Folder)> Models()
     {
