@@ -18,6 +18,7 @@ internal static class CommandLine
             DemoCommand.Create(terminal),
             InspectCommand.Create(terminal),
             CaptureCommand.Create(terminal),
+            ScoreCommand.Create(terminal),
             MergeCommand.Create(terminal),
             FitCommand.Create(terminal),
             PatchCommand.Create(terminal),

@@ -112,4 +112,13 @@ internal static class Options
         });
         return option;
     }
+
+    /// <summary>A dial's value: a number, or LABEL=number.</summary>
+    public static KeyValuePair<string, float[]> ParseDial(string option, string text, Func<string, string> inputOf)
+    {
+        var (label, number) = text.LastIndexOf('=') is >= 0 and var at ? (text[..at], text[(at + 1)..]) : ("", text);
+        return float.TryParse(number, NumberStyles.Float, CultureInfo.InvariantCulture, out var value) && float.IsFinite(value)
+            ? KeyValuePair.Create(inputOf(label), new[] { value })
+            : throw new UsageException($"{option} {text}: '{number}' is no finite number; a number, or LABEL=number, was expected.");
+    }
 }

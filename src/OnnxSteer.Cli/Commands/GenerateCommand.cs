@@ -33,8 +33,8 @@ internal static class GenerateCommand
             var draws = call.GetValue(temperature) is not null || call.GetValue(topK) is not null || call.GetValue(topP) is not null || call.GetValue(seed) is not null;
             if (draws && call.GetValue(greedy))
                 throw new UsageException("--greedy does not go together with --temperature, --top-k, --top-p or --seed.");
-            var dials = (call.GetValue(strength) ?? []).Select(text => ParseDial("--strength", text, Steering.DialOf))
-                .Concat((call.GetValue(choice) ?? []).Select(text => ParseDial("--choose", text, Steering.ChoiceOf))).GroupBy(dial => dial.Key).ToDictionary(group => group.Key, group => group.Last().Value);
+            var dials = (call.GetValue(strength) ?? []).Select(text => Options.ParseDial("--strength", text, Steering.DialOf))
+                .Concat((call.GetValue(choice) ?? []).Select(text => Options.ParseDial("--choose", text, Steering.ChoiceOf))).GroupBy(dial => dial.Key).ToDictionary(group => group.Key, group => group.Last().Value);
             var opened = call.OpenModel(model);
             CheckChoices(opened, dials);
             var set = call.GetValue(prompts) is { } path ? PromptFile.Read(path, call.GetValue(column)) : PromptSet.Of(call.GetValue(prompt)!);
@@ -76,13 +76,5 @@ internal static class GenerateCommand
             if (properties.TryGetValue("choice", out var input) && properties.TryGetValue("maps", out var maps) && dials.TryGetValue(input, out var choice)
                 && (choice[0] != MathF.Truncate(choice[0]) || choice[0] < -1 || choice[0] >= maps.Split(' ').Length))
                 throw new UsageException($"--choose {choice[0].ToString(CultureInfo.InvariantCulture)}: the bank has maps 0 to {maps.Split(' ').Length - 1} ({maps}); -1 is none.");
-    }
-
-    private static KeyValuePair<string, float[]> ParseDial(string option, string text, Func<string, string> inputOf)
-    {
-        var (label, number) = text.LastIndexOf('=') is >= 0 and var at ? (text[..at], text[(at + 1)..]) : ("", text);
-        return float.TryParse(number, NumberStyles.Float, CultureInfo.InvariantCulture, out var value) && float.IsFinite(value)
-            ? KeyValuePair.Create(inputOf(label), new[] { value })
-            : throw new UsageException($"{option} {text}: '{number}' is no finite number; a number, or LABEL=number, was expected.");
     }
 }

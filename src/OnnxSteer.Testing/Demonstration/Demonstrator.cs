@@ -48,9 +48,10 @@ public static class Demonstrator
 
         // Of the two, the builder's graph has far fewer nodes; both write the same texts.
         using var decoder = Decoder.Open(ModelFile.Open(steeredGenai), Session);
+        using var scorer = Scorer.Open(ModelFile.Open(steeredGenai), Session);
         step("generating and measuring");
         ImmutableArray<float> strengths = [0, 0.5f, 1];
-        var writer = new Writer(decoder, tokenizer, trait, cancel);
+        var writer = new Writer(decoder, scorer, tokenizer, trait, cancel);
         var greedy = strengths.Select(strength => writer.Greedy(strength, writer.Openings)).ToList();
         var measurements = strengths.Select((strength, i) => writer.Measure($"strength {strength}", strength, writer.Openings, greedy[i], isScored: true)).ToList();
         var asked = writer.Openings.Select(opening => $"{trait.Asking} {opening}").ToList();
@@ -63,7 +64,7 @@ public static class Demonstrator
         return new DemonstrationResult(trait, description, fit, strengths, [.. texts], [.. measurements], proof, mapFile, [steered, steeredGenai]);
     }
 
-    private sealed class Writer(Decoder decoder, Tokenizer tokenizer, Trait trait, CancellationToken cancel)
+    private sealed class Writer(Decoder decoder, Scorer scorer, Tokenizer tokenizer, Trait trait, CancellationToken cancel)
     {
         public IReadOnlyList<string> Openings { get; } = [.. trait.Openings.Select(opening => opening.Text!)];
 
@@ -75,7 +76,7 @@ public static class Demonstrator
             var texts = Write([.. Enumerable.Repeat(prompts, DrawsPerOpening).SelectMany(all => all)], strength, Draws);
             var neutral = TokenizedPrompts.Of(trait.Neutral, () => tokenizer).Rows;
             return new Measurement(label, Share(texts, trait.IsIn), Share(greedy, trait.IsIn),
-                isScored ? Scoring.Perplexity(decoder.Score(neutral, Dial(strength), cancel: cancel)) : null, Share(texts, Repeats));
+                isScored ? Scoring.Perplexity(scorer.Score([.. neutral.Select(row => new ScoredRow(row))], Dial(strength), cancel: cancel)) : null, Share(texts, Repeats));
         }
 
         private string[] Write(IReadOnlyList<string> prompts, float strength, Sampling? draws)
