@@ -7,7 +7,7 @@ public sealed record TemplateLimits
     public static TemplateLimits Standard { get; } = new();
 
     /// <summary>Steps of one rendering: an evaluated expression is one, and so are 16 characters or one item that it goes through or makes.</summary>
-    public long Steps { get; init; } = 1 << 25;
+    public long Steps { get; init; } = 1 << 24;
 
     /// <summary>How deep blocks, expressions and calls may nest, when read and when rendered.</summary>
     public int Depth { get; init; } = 500;

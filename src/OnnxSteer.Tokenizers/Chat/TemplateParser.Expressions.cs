@@ -50,6 +50,8 @@ internal sealed partial class TemplateParser
             var line = Next().Line;
             var test = Optional(true, ReadOr);
             value = new Conditional(test, value, Skip("else") ? Optional(true, ReadExpression) : null, line);
+            if (!isOptional)
+                unknown.RemoveRange(known, unknown.Count - known);
         }
         return value;
     }
