@@ -45,7 +45,7 @@ internal static class Python
         (Undefined, Undefined) => true,
         (bool or BigInteger or double, bool or BigInteger or double) => CompareNumbers(left, right) == 0,
         (Sequence { HasIndex: true } a, Sequence { HasIndex: true } b) => ReferenceEquals(a, b)
-            || (a.IsTuple ? b.IsTuple : a.Kind == b.Kind) && a.Size == b.Size && a.Items.Count == b.Items.Count && a.Items.Zip(b.Items).All(pair => AreEqual(pair.First, pair.Second)),
+            || (a.IsTuple ? b.IsTuple : a.Kind == b.Kind) && a.Items.Count == b.Items.Count && a.Items.Zip(b.Items).All(pair => AreEqual(pair.First, pair.Second)),
         (Mapping a, Mapping b) => ReferenceEquals(a, b) || a.Entries.Count == b.Entries.Count && a.Entries.All(entry => b.TryGet(entry.Key, out var other) && AreEqual(entry.Value, other)),
         _ => ReferenceEquals(left, right),
     };
@@ -230,7 +230,7 @@ internal static class Python
     private static double Modulo(double left, double right)
     {
         var rest = left % right;
-        return rest != 0 && rest < 0 != right < 0 ? rest + right : rest;
+        return rest == 0 ? double.CopySign(0, right) : rest < 0 != right < 0 ? rest + right : rest;
     }
 
     private static object Integral(string sign, BigInteger left, BigInteger right)

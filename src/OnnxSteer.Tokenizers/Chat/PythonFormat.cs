@@ -195,9 +195,10 @@ internal static partial class PythonFormat
         switch (kind)
         {
             case 'f' or 'F':
-                return number.ToString("F" + precision, CultureInfo.InvariantCulture);
+                return PythonText.Fixed(number, precision);
             case 'e' or 'E':
-                return number.ToString($"{(precision == 0 ? "0" : "0." + new string('0', precision))}{kind}+00", CultureInfo.InvariantCulture);
+                var scientific = number.ToString($"E{precision}", CultureInfo.InvariantCulture).Split('E');
+                return $"{scientific[0]}{kind}{scientific[1][0]}{scientific[1][1..].TrimStart('0').PadLeft(2, '0')}";
             default:
                 precision = Math.Max(1, precision);
                 var exponent = number == 0 ? 0 : int.Parse(number.ToString($"E{precision - 1}", CultureInfo.InvariantCulture).Split('E')[1], NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture);

@@ -50,9 +50,26 @@ internal static class PythonStrings
         if (!text.Contains('Σ', StringComparison.Ordinal))
             return lower;
 
-        // A sigma at the end of a word has a form of its own.
-        return string.Concat(lower.Select((unit, i) => unit == 'σ' && i < text.Length && text[i] == 'Σ' && i > 0 && char.IsLetter(lower[i - 1]) && (i + 1 == lower.Length || !char.IsLetter(lower[i + 1])) ? 'ς' : unit));
+        // A sigma at the end of a word has a form of its own; apostrophes, points and marks do not end one.
+        var sigmas = lower.ToCharArray();
+        for (var i = 1; i < lower.Length; i++)
+        {
+            if (lower[i] != 'σ' || lower.Length == text.Length && text[i] != 'Σ')
+                continue;
+            var (before, after) = (i - 1, i + 1);
+            while (before >= 0 && IsIgnored(lower[before]))
+                before--;
+            while (after < lower.Length && IsIgnored(lower[after]))
+                after++;
+            sigmas[i] = before >= 0 && IsCased(new Rune(Single(lower[before]))) && !(after < lower.Length && IsCased(new Rune(Single(lower[after])))) ? 'ς' : 'σ';
+        }
+        return new string(sigmas);
+
+        static char Single(char unit) => char.IsSurrogate(unit) ? ' ' : unit;
     }
+
+    /// <summary>A form for comparing without case.</summary>
+    public static string Fold(string text) => Lower(string.Concat(text.Select(unit => LongUppers.GetValueOrDefault(unit) ?? unit.ToString()))).Replace('ς', 'σ');
 
     public static string Capitalize(string text)
     {
@@ -70,18 +87,18 @@ internal static class PythonStrings
         foreach (var rune in text.EnumerateRunes())
         {
             titled.Append(isInside ? Lower(rune.ToString()) : Titled(rune.ToString()));
-            isInside = Rune.GetUnicodeCategory(rune) is UnicodeCategory.UppercaseLetter or UnicodeCategory.LowercaseLetter or UnicodeCategory.TitlecaseLetter;
+            isInside = IsCased(rune);
         }
         return titled.ToString();
     }
 
-    public static string SwapCase(string text) => string.Concat(text.Select(unit => char.IsUpper(unit) ? Lower(unit.ToString()) : char.IsLower(unit) ? Upper(unit.ToString()) : unit.ToString()));
+    public static string SwapCase(string text) => string.Concat(text.EnumerateRunes().Select(rune => IsUpper(rune) ? Lower(rune.ToString()) : IsLower(rune) ? Upper(rune.ToString()) : rune.ToString()));
 
-    public static bool IsLower(string text) => text.EnumerateRunes().Any(Rune.IsLower) && !text.EnumerateRunes().Any(rune => Rune.IsUpper(rune) || IsTitle(rune));
+    public static bool IsLower(string text) => text.EnumerateRunes().Any(IsLower) && !text.EnumerateRunes().Any(rune => IsUpper(rune) || IsTitle(rune));
 
-    public static bool IsUpper(string text) => text.EnumerateRunes().Any(Rune.IsUpper) && !text.EnumerateRunes().Any(rune => Rune.IsLower(rune) || IsTitle(rune));
+    public static bool IsUpper(string text) => text.EnumerateRunes().Any(IsUpper) && !text.EnumerateRunes().Any(rune => IsLower(rune) || IsTitle(rune));
 
-    public static bool IsTitle(string text) => text.EnumerateRunes().Any(rune => Rune.IsUpper(rune) || Rune.IsLower(rune)) && Title(text) == text;
+    public static bool IsTitle(string text) => text.EnumerateRunes().Any(IsCased) && Title(text) == text;
 
     public static bool Are(string text, Func<Rune, bool> kind) => text.Length > 0 && text.EnumerateRunes().All(kind);
 
@@ -92,7 +109,7 @@ internal static class PythonStrings
         var (start, end) = (0, text.Length);
         while (true)
         {
-            while (start < end && IsSpace(text[start]))
+            while (!fromEnd && start < end && IsSpace(text[start]))
                 start++;
             while (fromEnd && start < end && IsSpace(text[end - 1]))
                 end--;
@@ -194,5 +211,23 @@ internal static class PythonStrings
 
     private static bool IsTitle(Rune rune) => Rune.GetUnicodeCategory(rune) == UnicodeCategory.TitlecaseLetter;
 
-    private static string Titled(string character) => Upper(character) is { Length: > 1 } upper && character.Length == 1 ? upper[0] + Lower(upper[1..]) : Upper(character);
+    // Roman numerals and letters in circles have cases too, and are no letters.
+    private static bool IsUpper(Rune rune) => Rune.IsUpper(rune) || rune.Value is >= 0x2160 and <= 0x216f or >= 0x24b6 and <= 0x24cf;
+
+    private static bool IsLower(Rune rune) => Rune.IsLower(rune) || rune.Value is >= 0x2170 and <= 0x217f or >= 0x24d0 and <= 0x24e9 or 0xaa or 0xba;
+
+    private static bool IsCased(Rune rune) => IsUpper(rune) || IsLower(rune) || IsTitle(rune);
+
+    private static bool IsIgnored(char unit) => unit is '\'' or '.' or ':' or '^' or '`' or '\u00b7' or '\u2018' or '\u2019' || CharUnicodeInfo.GetUnicodeCategory(unit)
+        is UnicodeCategory.NonSpacingMark or UnicodeCategory.EnclosingMark or UnicodeCategory.Format or UnicodeCategory.ModifierLetter or UnicodeCategory.ModifierSymbol;
+
+    private static string Titled(string character) => character switch
+    {
+        "ǆ" or "Ǆ" => "ǅ",
+        "ǉ" or "Ǉ" => "ǈ",
+        "ǌ" or "Ǌ" => "ǋ",
+        "ǳ" or "Ǳ" => "ǲ",
+        "ŉ" => "ʼN",
+        _ => Upper(character) is { Length: > 1 } upper && character.Length == 1 ? upper[0] + Lower(upper[1..]) : Upper(character),
+    };
 }

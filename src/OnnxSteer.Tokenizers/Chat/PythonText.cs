@@ -38,6 +38,21 @@ internal static class PythonText
         return digits.Length > exponent + 1 ? $"{sign}{digits[..(exponent + 1)]}.{digits[(exponent + 1)..]}" : $"{sign}{digits.PadRight(exponent + 1, '0')}.0";
     }
 
+    /// <summary>So many digits behind the point: the exact value rounded, a half to the even digit (.NET rounds it up).</summary>
+    public static string Fixed(double number, int digits)
+    {
+        var bits = BitConverter.DoubleToInt64Bits(number);
+        var power = (int)(bits >> 52 & 0x7ff);
+        var mantissa = (BigInteger)(bits & (1L << 52) - 1 | (power > 0 ? 1L << 52 : 0)) * BigInteger.Pow(10, digits);
+        var shift = Math.Max(power, 1) - 1075;
+        var denominator = shift < 0 ? BigInteger.One << -shift : BigInteger.One;
+        var whole = BigInteger.DivRem(shift > 0 ? mantissa << shift : mantissa, denominator, out var rest);
+        if ((rest * 2).CompareTo(denominator) is var half && (half > 0 || half == 0 && !whole.IsEven))
+            whole += 1;
+        var text = whole.ToString(CultureInfo.InvariantCulture).PadLeft(digits + 1, '0');
+        return (double.IsNegative(number) ? "-" : "") + (digits == 0 ? text : $"{text[..^digits]}.{text[^digits..]}");
+    }
+
     /// <summary>As <c>json.dumps</c> writes it.</summary>
     /// <param name="value">The value.</param>
     /// <param name="ascii">Whether characters beyond ASCII are escaped.</param>

@@ -202,15 +202,12 @@ internal static class TemplateFilters
         var (number, scale) = (Python.Double(value), Math.Pow(10, precision));
         return method switch
         {
-            "common" => precision is >= 0 and <= 15 && double.IsFinite(number) && Math.Abs(number) < 1e15 ? double.Parse(Rounded(number, precision), CultureInfo.InvariantCulture) : Math.Round(number * scale) / scale,
+            "common" => precision is >= 0 and <= 15 && double.IsFinite(number) && Math.Abs(number) < 1e15 ? double.Parse(PythonText.Fixed(number, precision), CultureInfo.InvariantCulture) : Math.Round(number * scale) / scale,
             "ceil" => Math.Ceiling(number * scale) / scale,
             "floor" => Math.Floor(number * scale) / scale,
             _ => throw new TemplateError($"round has no method '{method}'"),
         };
     }
-
-    // From the exact value, halves to even: what a number's decimal digits say, not its product with a power of ten.
-    private static string Rounded(double number, int precision) => precision == 0 ? Math.Round(number).ToString("R", CultureInfo.InvariantCulture) : number.ToString("F" + precision, CultureInfo.InvariantCulture);
 
     private static string Title(string text)
     {

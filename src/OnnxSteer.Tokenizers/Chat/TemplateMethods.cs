@@ -1,10 +1,11 @@
 using System.Numerics;
 using System.Text;
+using System.Text.RegularExpressions;
 
 namespace OnnxSteer.Tokenizers;
 
 /// <summary>Methods of strings, lists and dicts that change nothing.</summary>
-internal static class TemplateMethods
+internal static partial class TemplateMethods
 {
     // Jinja's sandbox hides what would change a value.
     private static readonly string[] ListChanges = ["append", "clear", "extend", "insert", "pop", "remove", "reverse", "sort"];
@@ -17,7 +18,7 @@ internal static class TemplateMethods
         ["rstrip"] = (_, text, arguments) => Strip("rstrip", text, arguments, false, true),
         ["upper"] = (_, text, _) => PythonStrings.Upper(text),
         ["lower"] = (_, text, _) => PythonStrings.Lower(text),
-        ["casefold"] = (_, text, _) => PythonStrings.Lower(text).Replace("ß", "ss", StringComparison.Ordinal).Replace('ς', 'σ'),
+        ["casefold"] = (_, text, _) => PythonStrings.Fold(text),
         ["title"] = (_, text, _) => PythonStrings.Title(text),
         ["capitalize"] = (_, text, _) => PythonStrings.Capitalize(text),
         ["swapcase"] = (_, text, _) => PythonStrings.SwapCase(text),
@@ -53,7 +54,7 @@ internal static class TemplateMethods
         ["islower"] = (_, text, _) => PythonStrings.IsLower(text),
         ["isupper"] = (_, text, _) => PythonStrings.IsUpper(text),
         ["istitle"] = (_, text, _) => PythonStrings.IsTitle(text),
-        ["isidentifier"] = (_, text, _) => text.Length > 0 && !char.IsAsciiDigit(text[0]) && text.All(unit => unit == '_' || char.IsLetterOrDigit(unit)),
+        ["isidentifier"] = (_, text, _) => Identifier().IsMatch(text),
         ["isprintable"] = (_, text, _) => text.Length == 0 || PythonText.Repr(text) is var shown && shown.Length - 2 == text.Length + text.Count(unit => unit == '\\'),
     };
 
@@ -116,6 +117,9 @@ internal static class TemplateMethods
         var place = sequence.Items.Index().Where(item => Python.AreEqual(item.Item, value)).Select(item => (int?)item.Index).FirstOrDefault();
         return new BigInteger(place ?? throw new TemplateError($"{PythonText.Repr(value)} is not in the list"));
     }
+
+    [GeneratedRegex(@"^[\p{L}\p{Nl}_][\p{L}\p{Nl}\p{Mn}\p{Mc}\p{Nd}\p{Pc}]*\z", RegexOptions.CultureInvariant)]
+    private static partial Regex Identifier();
 
     private static Sequence List(IEnumerable<string> texts) => Sequence.List([.. texts]);
 
