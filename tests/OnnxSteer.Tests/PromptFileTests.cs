@@ -35,6 +35,17 @@ public sealed class PromptFileTests : IDisposable
     }
 
     [Fact]
+    public void Json_lines_may_hold_conversations()
+    {
+        var prompts = Read("p.jsonl", "{\"messages\": [ {\"role\":\"user\", \"content\": \"hi\"} ]}\n{\"text\":\"t\",\"messages\":[]}");
+        Assert.Equal("""[{"role":"user","content":"hi"}]""", prompts[0].Messages);
+        Assert.Equal((null, null), (prompts[0].Text, prompts[1].Messages));
+        Assert.NotEqual(prompts.Digest, new PromptSet([prompts[0] with { Messages = "[]" }, prompts[1]]).Digest);
+        foreach (var bad in new[] { "[]", "{}", "[1]", "\"x\"" })
+            Assert.Contains("'messages' is no list of messages", Assert.Throws<OnnxException>(() => Read("p.jsonl", $"{{\"messages\": {bad}}}")).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Csv_fields_may_hold_commas_quotes_and_line_ends()
     {
         var prompts = Read("p.csv", "id,text\r\n1,plain\r\n2,\"a, \"\"b\"\"\nc\"\r\n\r\n3,\" x \"\r\n");

@@ -12,7 +12,7 @@ internal static class CaptureCommand
     {
         var (model, sites, pooling, output, json) =
             (Options.Model(), Options.Sites(), Options.Pooling(), Options.Out("The safetensors file to write: a tensor SITE [samples, channels] for each site. With --shards a folder."), Options.Json());
-        var prompts = new Option<string>("--prompts") { Description = "A .txt (one a line), .jsonl (\"text\" or \"ids\"; \"prompt\" with \"completion\") or .csv file.", Required = true };
+        var prompts = new Option<string>("--prompts") { Description = "A .txt (one a line), .jsonl (\"text\" or \"ids\"; \"prompt\" with \"completion\"; \"messages\") or .csv file.", Required = true };
         var shards = new Option<int?>("--shards")
         {
             Description = "Write so many files into a folder, each complete or absent. The plan of all batches is stored there first: called again after a kill, whatever is complete is kept; 'merge' joins the shards, and 'fit' reads the folder.",

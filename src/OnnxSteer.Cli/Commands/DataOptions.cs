@@ -38,10 +38,13 @@ internal sealed class DataOptions
 
     private readonly Option<bool> _skipFirst = new("--skip-first") { Description = "Leave the first token of each prompt out of the pooling: where a model knows no token for the beginning, it holds massive activations." };
 
+    private readonly ChatFlags _chat = new();
+
     public void AddTo(Command command)
     {
         foreach (var option in new Option[] { _column, _weight, _maxTokens, _maxSamples, _seed, _tokens, _skipFirst })
             command.Options.Add(option);
+        _chat.AddTo(command);
     }
 
     public bool SkipsFirst(ParseResult call) => call.GetValue(_skipFirst);
@@ -61,7 +64,7 @@ internal sealed class DataOptions
     {
         var maxTokens = call.GetValue(_maxTokens);
         var range = call.GetValue(_tokens) is { } text ? TokenRange.Parse(text) : null;
-        var tokens = TokenizedPrompts.Of(prompts, () => TokenizedPrompts.TokenizerOf(model), maxTokens, range, call.GetValue(_skipFirst));
+        var tokens = TokenizedPrompts.Of(prompts, () => TokenizedPrompts.TokenizerOf(model), maxTokens, range, call.GetValue(_skipFirst), _chat.Read(call, model));
         if (tokens.Truncated > 0)
             terminal.Warn($"{name}: {tokens.Truncated} of {prompts.Count} prompts were cut behind {maxTokens} tokens (--max-tokens).");
         return new Data(name, prompts, tokens);

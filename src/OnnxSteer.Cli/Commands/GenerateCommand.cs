@@ -26,6 +26,8 @@ internal static class GenerateCommand
         var adapters = new Option<string[]>("--adapter") { Description = "An adapter file for a packed model; may be given several times, the last one counts where two give the same." };
         var command = new Command("generate", "Continues prompts with a model. A single text is printed as it comes.")
             { model, prompt, prompts, maxNew, greedy, temperature, topK, topP, seed, strength, choice, adapters, column, batch, threads, provider, json };
+        var chat = new ChatFlags();
+        chat.AddTo(command);
         command.SetAction((call, cancel) =>
         {
             if (call.GetValue(prompt) is null == call.GetValue(prompts) is null)
@@ -39,7 +41,7 @@ internal static class GenerateCommand
             CheckChoices(opened, dials);
             var set = call.GetValue(prompts) is { } path ? PromptFile.Read(path, call.GetValue(column)) : PromptSet.Of(call.GetValue(prompt)!);
             var tokenizer = TokenizedPrompts.TokenizerOf(opened);
-            var tokens = TokenizedPrompts.Of(set, () => tokenizer);
+            var tokens = TokenizedPrompts.Of(set, () => tokenizer, chat: chat.Read(call, opened));
             using var decoder = Decoder.Open(opened, call.Session(threads, provider));
             var loaded = (call.GetValue(adapters) ?? []).Select(path => Adapter.Load(AdapterFile.ToBytes(AdapterFile.Read(path)))).ToList();
             var options = new GenerationOptions
@@ -58,7 +60,7 @@ internal static class GenerateCommand
                 terminal.Out.WriteLine();
             else
                 foreach (var (i, text) in texts.Index())
-                    terminal.Out.WriteLine($"[{i + 1}] {set[i].Text}|{text.Text}");
+                    terminal.Out.WriteLine($"[{i + 1}] {set[i].Text ?? set[i].Messages}|{text.Text}");
             return Task.FromResult(ExitCodes.Done);
         });
         return command;

@@ -14,7 +14,7 @@ public sealed record TokenizedPrompts(ImmutableArray<ImmutableArray<int>> Rows, 
     /// <summary>Which tokens of each row are pooled, from Start to before End, never none; null where all of every row are.</summary>
     public ImmutableArray<(int Start, int End)>? Chosen { get; init; }
 
-    /// <summary>What chose them, as <c>completion 0:10 skip-first</c>; null where nothing did.</summary>
+    /// <summary>What chose them, as <c>chat:12ab34cd completion 0:10 skip-first</c>; null where nothing did.</summary>
     public string? ChosenBy { get; init; }
 
     /// <summary>How many samples each row stands for; null where each is one.</summary>
@@ -29,18 +29,22 @@ public sealed record TokenizedPrompts(ImmutableArray<ImmutableArray<int>> Rows, 
     /// <param name="maxTokens">The longest row.</param>
     /// <param name="tokens">Which tokens of a prompt, or of a completion, are pooled; null for all.</param>
     /// <param name="skipFirst">Whether the first token of each row is left out of the pooling.</param>
-    /// <exception cref="OnnxException">A prompt has no tokens, or none that is pooled.</exception>
-    public static TokenizedPrompts Of(PromptSet prompts, Func<Tokenizer> tokenizer, int maxTokens = int.MaxValue, TokenRange? tokens = null, bool skipFirst = false)
+    /// <param name="chat">Makes conversations of the prompts; null where they stay as they are.</param>
+    /// <exception cref="OnnxException">A prompt has no tokens, or none that is pooled; or the chat template refuses it.</exception>
+    public static TokenizedPrompts Of(
+        PromptSet prompts, Func<Tokenizer> tokenizer, int maxTokens = int.MaxValue, TokenRange? tokens = null, bool skipFirst = false, ChatFormat? chat = null)
     {
         var lazy = new Lazy<Tokenizer>(tokenizer);
         var rows = ImmutableArray.CreateBuilder<ImmutableArray<int>>(prompts.Count);
         var chosen = ImmutableArray.CreateBuilder<(int Start, int End)>(prompts.Count);
         var truncated = 0;
+        var hasAnswers = false;
         foreach (var (i, prompt) in prompts.Index())
         {
-            var (ids, start, end) = Encode(prompt, lazy);
+            var (ids, start, end) = Encode(prompt, prompt.Called(i), lazy, chat);
             if (ids.IsEmpty)
                 throw new OnnxException($"{prompt.Called(i)} has no tokens; the tokenizer adds none of its own, so it must hold some text.");
+            hasAnswers |= prompt.Opening is not null || start > 0;
             var kept = Math.Min(ids.Length, maxTokens);
             truncated += kept < ids.Length ? 1 : 0;
             rows.Add(ids[..kept]);
@@ -48,14 +52,14 @@ public sealed record TokenizedPrompts(ImmutableArray<ImmutableArray<int>> Rows, 
             span = tokens?.Of(span.Start, span.End) ?? span;
             chosen.Add(skipFirst && span.Start == 0 ? (1, span.End) : span);
             if (chosen[i].End <= chosen[i].Start)
-                throw new OnnxException($"{prompt.Called(i)} has no token left to pool: of its {ids.Length} tokens {(prompt.Opening is null ? "" : $"the completion has those from {start} to before {end}, ")}"
+                throw new OnnxException($"{prompt.Called(i)} has no token left to pool: of its {ids.Length} tokens {(start == 0 ? "" : $"the completion has those from {start} to before {end}, ")}"
                     + $"the first {kept} are kept{(tokens is null ? "" : $", of which --tokens {tokens} takes {Math.Max(0, span.End - span.Start)}")}{(skipFirst ? ", and the first token is skipped" : "")}. Leave it out, or choose other tokens.");
         }
         var isWhole = chosen.Index().All(row => row.Item == (0, rows[row.Index].Length));
         return new TokenizedPrompts(rows.MoveToImmutable(), truncated)
         {
             Chosen = isWhole ? null : chosen.MoveToImmutable(),
-            ChosenBy = ChoiceOf(prompts, tokens, skipFirst),
+            ChosenBy = ChoiceOf(hasAnswers, tokens, skipFirst, chat),
             Weights = prompts.Any(prompt => prompt.Weight != 1) ? [.. prompts.Select(prompt => prompt.Weight)] : null,
         };
     }
@@ -95,29 +99,49 @@ public sealed record TokenizedPrompts(ImmutableArray<ImmutableArray<int>> Rows, 
         return Convert.ToHexStringLower(hash.GetHashAndReset());
     }
 
-    private static string? ChoiceOf(PromptSet prompts, TokenRange? tokens, bool skipFirst)
+    private static string? ChoiceOf(bool hasAnswers, TokenRange? tokens, bool skipFirst, ChatFormat? chat)
     {
-        string?[] parts = [prompts.Any(prompt => prompt.Opening is not null) ? "completion" : null, tokens?.ToString(), skipFirst ? "skip-first" : null];
+        string?[] parts = [chat?.Name, hasAnswers ? "completion" : null, tokens?.ToString(), skipFirst ? "skip-first" : null];
         return parts.Any(part => part is not null) ? string.Join(' ', parts.OfType<string>()) : null;
     }
 
-    // A completion's tokens are those that reach beyond the opening: one that spans both holds some of it.
-    private static (ImmutableArray<int> Ids, int Start, int End) Encode(Prompt prompt, Lazy<Tokenizer> tokenizer)
+    private static (ImmutableArray<int> Ids, int Start, int End) Encode(Prompt prompt, string called, Lazy<Tokenizer> tokenizer, ChatFormat? chat)
     {
+        if (chat is not null)
+            return Encode(prompt, called, tokenizer.Value, chat);
+        if (prompt.Messages is not null)
+            throw new OnnxException($"{called} is a conversation; it takes the model's chat template (--chat) to make a text of it.");
         if (prompt.Opening is not { } opening)
         {
             var ids = prompt.Ids ?? [.. tokenizer.Value.Encode(prompt.Text!).Ids];
             return (ids, 0, ids.Length);
         }
         if (prompt.Ids is null && opening.Ids is null)
-        {
-            var encoding = tokenizer.Value.Encode(opening.Text + prompt.Text);
-            var beyond = encoding.Offsets.Index().Where(token => token.Item.End > opening.Text!.Length).Select(token => token.Index).ToList();
-            return ([.. encoding.Ids], beyond.Count > 0 ? beyond[0] : encoding.Ids.Length, beyond.Count > 0 ? beyond[^1] + 1 : encoding.Ids.Length);
-        }
+            return Beyond(opening.Text!.Length, tokenizer.Value.Encode(opening.Text + prompt.Text));
         var before = opening.Ids ?? [.. tokenizer.Value.Encode(opening.Text!).Ids];
         var own = prompt.Ids ?? [.. tokenizer.Value.Encode(prompt.Text!, addSpecialTokens: false).Ids];
         return (before.AddRange(own), before.Length, before.Length + own.Length);
+    }
+
+    private static (ImmutableArray<int> Ids, int Start, int End) Encode(Prompt prompt, string called, Tokenizer tokenizer, ChatFormat chat)
+    {
+        try
+        {
+            var (text, answer) = chat.Render(prompt);
+            var encoding = tokenizer.Encode(text, addSpecialTokens: false);
+            return answer is { } start ? Beyond(start, encoding) : ([.. encoding.Ids], 0, encoding.Ids.Length);
+        }
+        catch (Exception cause) when (cause is TokenizerException or OnnxException)
+        {
+            throw new OnnxException($"{called} makes no conversation. {cause.Message}", cause);
+        }
+    }
+
+    // A completion's tokens are those that reach beyond the opening: one that spans both holds some of it.
+    private static (ImmutableArray<int> Ids, int Start, int End) Beyond(int opening, TokenEncoding encoding)
+    {
+        var beyond = encoding.Offsets.Index().Where(token => token.Item.End > opening).Select(token => token.Index).ToList();
+        return ([.. encoding.Ids], beyond.Count > 0 ? beyond[0] : encoding.Ids.Length, beyond.Count > 0 ? beyond[^1] + 1 : encoding.Ids.Length);
     }
 
     /// <summary>Makes sure that a model can take rows of token ids.</summary>

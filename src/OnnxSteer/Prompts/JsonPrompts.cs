@@ -7,7 +7,7 @@ namespace OnnxSteer;
 /// <summary>Prompts of a <c>.jsonl</c> file.</summary>
 internal static class JsonPrompts
 {
-    private const string IdsKey = "ids";
+    private const string IdsKey = "ids", MessagesKey = "messages";
     private static readonly JsonDocumentOptions Strict = new() { AllowDuplicateProperties = false };
 
     public static IEnumerable<Prompt> Read(string path, string text, PromptColumns columns)
@@ -29,11 +29,12 @@ internal static class JsonPrompts
             var prompt = new Prompt(ReadText(path, line, row, column), ReadIds(path, line, row, IdsKey), line)
             {
                 Opening = column == PromptFile.Opening ? null : ReadOpening(path, line, row),
+                Messages = row.TryGetProperty(column, out _) || row.TryGetProperty(IdsKey, out _) ? null : ReadMessages(path, line, row),
                 Label = columns.Label is { } label ? ReadLabel(path, line, row, label) : null,
                 Weight = columns.Weight is not { } weight ? 1 : row.TryGetProperty(weight, out var value) ? PromptFile.Weight(path, line, value.GetRawText())
                     : throw Bad(path, line, $"it has no weight '{weight}'"),
             };
-            return prompt is { Text: null, Ids: null }
+            return prompt is { Text: null, Ids: null, Messages: null }
                 ? throw Bad(path, line, $"it has neither '{column}' nor '{IdsKey}'; its keys are {Keys(row)}")
                 : prompt;
         }
@@ -52,6 +53,15 @@ internal static class JsonPrompts
             throw Bad(path, line, $"'{column}' is {value.ValueKind}; expected a string");
         var text = value.GetString()!;
         return text.Length > 0 ? text : throw Bad(path, line, $"'{column}' is empty; expected a prompt");
+    }
+
+    private static string? ReadMessages(string path, int line, JsonElement row)
+    {
+        if (!row.TryGetProperty(MessagesKey, out var value))
+            return null;
+        if (value.ValueKind != JsonValueKind.Array || value.GetArrayLength() == 0 || value.EnumerateArray().Any(message => message.ValueKind != JsonValueKind.Object))
+            throw Bad(path, line, $"'{MessagesKey}' is no list of messages; expected one as [{{\"role\": \"user\", \"content\": \"...\"}}]");
+        return JsonSerializer.Serialize(value);
     }
 
     private static Prompt? ReadOpening(string path, int line, JsonElement row)

@@ -18,6 +18,9 @@ public sealed record Prompt(string? Text, ImmutableArray<int>? Ids = null, int L
     /// </summary>
     public Prompt? Opening { get; init; }
 
+    /// <summary>A conversation instead of a text, as JSON: a list of objects with <c>role</c> and <c>content</c>. Else null.</summary>
+    public string? Messages { get; init; }
+
     /// <summary>Which population it belongs to, in a file of several; else null.</summary>
     public string? Label { get; init; }
 
@@ -31,10 +34,10 @@ public sealed record Prompt(string? Text, ImmutableArray<int>? Ids = null, int L
     public bool Equals(Prompt? other)
         => other is not null && Text == other.Text && Line == other.Line && Ids.HasValue == other.Ids.HasValue
             && (Ids ?? []).AsSpan().SequenceEqual((other.Ids ?? []).AsSpan())
-            && Equals(Opening, other.Opening) && Label == other.Label && Weight == other.Weight;
+            && Equals(Opening, other.Opening) && Messages == other.Messages && Label == other.Label && Weight == other.Weight;
 
     /// <inheritdoc/>
-    public override int GetHashCode() => HashCode.Combine(Text, Line, Ids?.Length);
+    public override int GetHashCode() => HashCode.Combine(Text, Messages, Line, Ids?.Length);
 }
 
 /// <summary>Prompts in their order.</summary>
@@ -107,7 +110,7 @@ public sealed class PromptSet : IReadOnlyList<Prompt>
             AppendIds(hash, prompt.Ids);
         }
         // Only where there are any, so that plain prompts keep their digest.
-        foreach (var (index, prompt) in prompts.Index().Where(entry => entry.Item.Opening is not null || entry.Item.Weight != 1))
+        foreach (var (index, prompt) in prompts.Index().Where(entry => entry.Item.Opening is not null || entry.Item.Messages is not null || entry.Item.Weight != 1))
         {
             var opening = prompt.Opening?.Text is { } text ? Encoding.UTF8.GetBytes(text) : null;
             AppendNumber(hash, index);
@@ -115,6 +118,8 @@ public sealed class PromptSet : IReadOnlyList<Prompt>
             AppendNumber(hash, opening?.Length ?? -1);
             hash.AppendData(opening ?? []);
             AppendIds(hash, prompt.Opening?.Ids);
+            if (prompt.Messages is { } messages)
+                hash.AppendData(Encoding.UTF8.GetBytes(messages));
         }
         return Convert.ToHexStringLower(hash.GetHashAndReset());
     }

@@ -16,7 +16,7 @@ public sealed record PromptColumns(string? Text = null, string? Label = null, st
 /// <list type="bullet">
 /// <item><c>.txt</c>: one a line, spaces kept; lines of nothing but white space are skipped.</item>
 /// <item><c>.jsonl</c>: one object a line, with <c>"text"</c> (or <c>"completion"</c>), ready token ids in <c>"ids"</c>, or both; with
-/// <c>"prompt"</c>, text or ids, what stands before, whose tokens do not count; other keys are left alone, empty lines skipped.</item>
+/// <c>"prompt"</c>, text or ids, what stands before, whose tokens do not count; or a conversation in <c>"messages"</c>; other keys are left alone, empty lines skipped.</item>
 /// <item><c>.csv</c>: comma-separated with a header line (RFC 4180); the text is in the column <c>text</c>.</item>
 /// </list>
 /// </summary>
