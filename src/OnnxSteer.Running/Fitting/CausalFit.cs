@@ -53,7 +53,7 @@ public static class CausalFit
             var batches = sides.SelectMany(side => side.Batches).ToList();
             foreach (var (number, segment) in plan.Segments.Index())
             {
-                var part = plan.Extract(segment, name => live.TypeOf(name) is var (type, rank) ? ((DataType)(int)type, rank) : default);
+                var part = plan.Extract(segment, name => live.TypeOf(name) is var (type, shape) ? ((DataType)(int)type, shape) : default);
                 using var session = Sessions.Open(part, options.Capture.Session);
                 using var run = new SegmentRun(segment, session, plan.Parameters(segment, site => fits[site.Name].Transport.Transport), live);
                 foreach (var (index, batch) in batches.Index())

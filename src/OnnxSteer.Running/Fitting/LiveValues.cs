@@ -60,8 +60,8 @@ internal sealed class LiveValues(long limit) : IDisposable
         return OrtValue.FromMemory(type, memory, shape);
     }
 
-    /// <summary>Element type and rank of a value.</summary>
-    public (ElementType Type, int Rank) TypeOf(string name) => values.First(entry => entry.Key.Name == name).Value is var value ? (value.Type, value.Shape.Length) : default;
+    /// <summary>Element type of a value, and its shape in some batch.</summary>
+    public (ElementType Type, long[] Shape) TypeOf(string name) => values.First(entry => entry.Key.Name == name).Value is var value ? (value.Type, value.Shape) : default;
 
     /// <summary>Forgets a value; its room is used again.</summary>
     public void Remove(int batch, string name)

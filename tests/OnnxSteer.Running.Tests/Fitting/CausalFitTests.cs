@@ -47,6 +47,14 @@ public sealed class CausalFitTests
         Compare(model, isReversed ? [.. Enumerable.Reverse(sites)] : sites, new MeanFit(), Band.QAll);
     }
 
+    /// <summary>What crosses these cuts is as wide as all three projections together, and attention reckons its own width from that.</summary>
+    [SharedTheory, InlineData("stories260k-h16/genai-fp32"), InlineData("smollm2-135m/genai-int4"), InlineData("tiny/qwen2-genai-int4"), InlineData("tiny/phi3-genai-int4")]
+    public void Projections_packed_into_one(string export)
+    {
+        var model = Exports.Open(export);
+        Compare(model, Usable(SiteTable.Of(model).Matching(@".*layers\.[01]\.self_attn\.(q|k|v|qkv)_proj")), new LinearFit(), Band.QAll);
+    }
+
     [SharedTheory, InlineData("stories260k/genai-fp32"), InlineData("stories260k/optimum")]
     public void Bounds_are_kept(string export)
     {

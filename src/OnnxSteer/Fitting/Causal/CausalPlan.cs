@@ -56,12 +56,12 @@ public sealed class CausalPlan
     /// ONNX Runtime computes in float32 from node to node, and so it does from segment to segment.
     /// </summary>
     /// <param name="segment">The segment.</param>
-    /// <param name="typeOf">Element type and rank of each of its <see cref="Segment.Inputs"/>, as they came from earlier segments.</param>
-    public Model Extract(Segment segment, Func<string, (DataType Type, int Rank)> typeOf)
+    /// <param name="typeOf">Element type and shape, in some batch, of each of its <see cref="Segment.Inputs"/>, as they came from earlier segments.</param>
+    public Model Extract(Segment segment, Func<string, (DataType Type, long[] Shape)> typeOf)
     {
         var casts = segment.Inputs.Where(_narrow.ContainsKey).Select(name => Cast(name, _narrow[name], _facts[_narrow[name]].DataType))
             .Concat(segment.Outputs.Where(_narrow.ContainsKey).Select(name => Cast(_narrow[name], name, DataType.Float32)));
-        return Extraction.Of(_graph.Model, segment.Nodes, casts, segment.Inputs.Select(name => Info(name, typeOf(name))), segment.Outputs.Concat(segment.Pooled));
+        return Extraction.Of(_graph.Model, segment.Nodes, casts, segment.Inputs.Select(name => Info(name, typeOf(name), _facts[_narrow.GetValueOrDefault(name, name)].LastDim)), segment.Outputs.Concat(segment.Pooled));
     }
 
     /// <summary>The optional inputs of a segment under the maps fitted so far.</summary>
@@ -82,11 +82,12 @@ public sealed class CausalPlan
     private static NodeProto Cast(string from, string to, DataType type) =>
         new() { OpType = "Cast", Name = FreeCast + to, Input = { from }, Output = { to }, Attribute = { Ops.Int("to", (long)type) } };
 
-    private static ValueInfoProto Info(string name, (DataType Type, int Rank) type)
+    // The last size is stated where it is known: attention takes the width of packed queries, keys and values for zero where it is not.
+    private static ValueInfoProto Info(string name, (DataType Type, long[] Shape) type, long? width)
     {
         var shape = new TensorShapeProto();
-        for (var i = 0; i < type.Rank; i++)
-            shape.Dim.Add(new TensorShapeProto.Types.Dimension());
+        for (var i = 0; i < type.Shape.Length; i++)
+            shape.Dim.Add(i == type.Shape.Length - 1 && type.Shape[i] == width ? new TensorShapeProto.Types.Dimension { DimValue = type.Shape[i] } : new TensorShapeProto.Types.Dimension());
         return new ValueInfoProto { Name = name, Type = new TypeProto { TensorType = new TypeProto.Types.Tensor { ElemType = (int)type.Type, Shape = shape } } };
     }
 }
