@@ -48,7 +48,7 @@ internal sealed class CaptureSession : IDisposable
         var results = state.Run(_prompts.Batch(batch, _decoder.Signature.Padding, _decoder.Config.PadId), _outputs, cancel);
         foreach (var (site, tap) in _taps.Index())
             foreach (var (place, output) in tap.Parts)
-                PooledRows.Copy(results[Array.IndexOf(_outputs, output)], place, batch.Length, rowOf, values[site], tap.Site.Channels);
+                PooledRows.Copy(results[Array.IndexOf(_outputs, output)], tap.Site, place, batch, rowOf, values[site]);
         foreach (var result in results)
             result.Dispose();
     }

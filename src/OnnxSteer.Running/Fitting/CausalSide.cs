@@ -33,7 +33,7 @@ internal sealed class CausalSide : IDisposable
     public double[] Outside(Site site) => [.. _prompts.MeanOverTokens(_inside[site.Name]).Select(inside => 1 - inside)];
 
     public void Take(Site site, Place place, OrtValue value, ImmutableArray<int> rows, bool isInside) =>
-        PooledRows.Copy(value, place, rows.Length, i => rows[i], (isInside ? _inside : _pooled)[site.Name], site.Channels);
+        PooledRows.Copy(value, site, place, rows, i => rows[i], (isInside ? _inside : _pooled)[site.Name]);
 
     public void Dispose()
     {

@@ -1,3 +1,4 @@
+using OnnxSteer.Onnx;
 using OnnxSteer.Ort;
 
 namespace OnnxSteer.Running;
@@ -34,15 +35,7 @@ internal sealed class LiveValues(long limit) : IDisposable
         }
         else
         {
-            file ??= new FileStream(Path.Combine(Path.GetTempPath(), Path.GetRandomFileName()), new FileStreamOptions
-            {
-                Mode = FileMode.CreateNew, Access = FileAccess.ReadWrite, Options = FileOptions.DeleteOnClose, BufferSize = 0, Share = FileShare.None,
-            });
-            var offset = gaps.GetValueOrDefault(bytes.Length)?.TryPop(out var gap) is true ? gap : inFile;
-            if (offset == inFile)
-                PeakInFile = inFile += bytes.Length;
-            RandomAccess.Write(file.SafeFileHandle, bytes, offset);
-            stored = stored with { Offset = offset };
+            stored = stored with { Offset = Spill(bytes) };
         }
         values.Add((batch, name), stored);
     }
@@ -78,6 +71,36 @@ internal sealed class LiveValues(long limit) : IDisposable
 
     /// <inheritdoc/>
     public void Dispose() => file?.Dispose();
+
+    private long Spill(ReadOnlySpan<byte> bytes)
+    {
+        try
+        {
+            file ??= Nameless();
+            var offset = gaps.GetValueOrDefault(bytes.Length)?.TryPop(out var gap) is true ? gap : inFile;
+            RandomAccess.Write(file.SafeFileHandle, bytes, offset);
+            if (offset == inFile)
+                PeakInFile = inFile += bytes.Length;
+            return offset;
+        }
+        catch (Exception cause) when (cause is IOException or UnauthorizedAccessException)
+        {
+            throw new OnnxException($"Values that wait between two segments do not fit in {limit >> 20} MiB of memory, and cannot be written to a file in '{Path.GetTempPath()}': {cause.Message} Allow more (--live-memory), name another folder (TMPDIR), or fit fewer prompts.", cause);
+        }
+    }
+
+    private static FileStream Nameless()
+    {
+        var path = Path.Combine(Path.GetTempPath(), $"onnxsteer-{Path.GetRandomFileName()}");
+        var opened = new FileStream(path, new FileStreamOptions
+        {
+            Mode = FileMode.CreateNew, Access = FileAccess.ReadWrite, Options = FileOptions.DeleteOnClose, BufferSize = 0, Share = FileShare.Delete,
+        });
+        // So that nothing is left behind even by a kill; elsewhere the system sees to it.
+        if (!OperatingSystem.IsWindows())
+            File.Delete(path);
+        return opened;
+    }
 
     private static void Push<T>(Dictionary<int, Stack<T>> stacks, int size, T item)
     {

@@ -47,7 +47,7 @@ internal static class ControlVectorFile
     {
         var ordered = vectors.OrderBy(vector => vector.Layer).ToList();
         if (ordered[0].Layer == 0)
-            throw new OnnxException($"'{path}' cannot hold a vector for block 0: llama.cpp refuses '{Prefix}0'. Leave it out by --layers 1-{Math.Max(1, ordered[^1].Layer)}.");
+            throw new OnnxException($"'{path}' cannot hold a vector for block 0: llama.cpp refuses '{Prefix}0'. {(ordered[^1].Layer > 0 ? $"Leave it out by --layers 1-{ordered[^1].Layer}." : "Fit the map at later blocks.")}");
         AtomicFile.Write(path, stream =>
         {
             using var writer = new BinaryWriter(stream, Encoding.UTF8, leaveOpen: true);

@@ -71,7 +71,7 @@ public static class MapExchange
     public static ExchangeFormat FormatOf(string path)
     {
         var start = Start(path);
-        if (GgufReader.Is(start))
+        if (GgufReader.Is(start) || path.EndsWith(".gguf", StringComparison.OrdinalIgnoreCase))
             return ExchangeFormat.Gguf;
         // Zip files and pickles of protocol 2 and later: what torch.save writes.
         if (start is [(byte)'P', (byte)'K', ..] or [0x80, >= 2 and <= 5, ..])
