@@ -61,7 +61,7 @@ internal sealed class SlurmNode : IDisposable
             var watch = Stopwatch.StartNew();
             while (!Output("sinfo", "--noheader", "--format=%t").Contains("idle", StringComparison.Ordinal))
             {
-                Assert.True(watch.Elapsed < TimeSpan.FromSeconds(20), $"the node does not come up: {Logs()}");
+                Assert.True(watch.Elapsed < TimeSpan.FromSeconds(60), $"the node does not come up: {Logs()}");
                 Thread.Sleep(200);
             }
         }
@@ -116,7 +116,7 @@ internal sealed class SlurmNode : IDisposable
         foreach (var (name, value) in environment ?? new Dictionary<string, string>())
             info.Environment[name] = value;
         using var process = Process.Start(info)!;
-        Assert.True(process.WaitForExit(TimeSpan.FromSeconds(60)), $"{program} does not end");
+        Assert.True(process.WaitForExit(TimeSpan.FromMinutes(5)), $"{program} does not end");
         return (process.ExitCode, File.ReadAllText(log));
     }
 
