@@ -25,6 +25,7 @@ internal static class CommandLine
             MonitorCommand.Create(terminal),
             UnpatchCommand.Create(terminal),
             DiffCommand.Create(terminal),
+            TokenizeCommand.Create(terminal),
             GenerateCommand.Create(terminal),
             RunCommand.Create(terminal),
         };
