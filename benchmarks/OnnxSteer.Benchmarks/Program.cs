@@ -3,6 +3,13 @@ using OnnxSteer.Benchmarks;
 // dotnet run --project benchmarks/OnnxSteer.Benchmarks -c Release -- [ROUNDS] [RESULTS-FOLDER]
 // dotnet run --project benchmarks/OnnxSteer.Benchmarks -c Release -- patch-size [ROUNDS] [RESULTS-FOLDER]
 // dotnet run --project benchmarks/OnnxSteer.Benchmarks -c Release -- fit [ROUNDS] [PROMPTS] [RESULTS-FOLDER]
+// dotnet run --project benchmarks/OnnxSteer.Benchmarks -c Release -- tokenizers [ROUNDS] [RESULTS-FOLDER] [KIND]; wants npm, and bible of Debian's bible-kjv
+if (args is ["tokenizers", ..])
+{
+    TokenizerBenchmark.Run(
+        args.Length > 1 ? int.Parse(args[1]) : 9, args.Length > 2 ? args[2] : Path.Combine(Workbench.Root, "benchmarks", "results"), args.Length > 3 ? args[3] : "");
+    return;
+}
 if (args is ["fit-probe", var contender, var count])
 {
     FitBenchmark.Probe(contender, int.Parse(count));

@@ -28,6 +28,7 @@ internal static class CommandLine
             DiffCommand.Create(terminal),
             ImportCommand.Create(terminal),
             ExportCommand.Create(terminal),
+            TokenizeCommand.Create(terminal),
             GenerateCommand.Create(terminal),
             RunCommand.Create(terminal),
         };

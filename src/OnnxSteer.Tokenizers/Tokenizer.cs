@@ -1,31 +1,59 @@
+using System.Runtime.InteropServices;
+
 namespace OnnxSteer.Tokenizers;
 
 /// <summary>
-/// A tokenizer of Hugging Face's tokenizers library, read from a <c>tokenizer.json</c>. It gives that library's ids and
-/// text; a file with a part that is not supported does not load. Safe for use by several threads at once.
+/// A tokenizer of Hugging Face's tokenizers library, read from a <c>tokenizer.json</c> and the <c>tokenizer_config.json</c> beside
+/// it. It gives that library's ids, tokens, offsets and text. Safe for use by several threads at once.
 /// </summary>
 /// <remarks>
-/// Truncation and padding that a file asks for are left out, as in transformers: a text is encoded whole.
+/// Encoding cuts and fills up texts as the file says; <see cref="WithoutLimits"/> gives a tokenizer that leaves them whole.
 /// A lone surrogate is read as U+FFFD.
 /// </remarks>
 public sealed class Tokenizer
 {
     private readonly Pipeline pipeline;
+    private readonly bool specialAsText;
 
-    private Tokenizer(Pipeline pipeline)
+    private Tokenizer(Pipeline pipeline, bool specialAsText = false)
     {
         this.pipeline = pipeline;
-        VocabularySize = pipeline.Model.VocabularySize
-            + pipeline.AddedVocabulary.ById.Values.Count(token => pipeline.Model.TokenToId(token.Content) is null);
+        this.specialAsText = specialAsText;
     }
 
     /// <summary>How many tokens there are, added tokens included. Where ids have gaps, the largest id is not below this.</summary>
-    public int VocabularySize { get; }
+    public int VocabularySize => pipeline.Model.Vocabulary.Count
+        + pipeline.AddedVocabulary.ById.Values.Count(token => pipeline.Model.Vocabulary.IdOf(token.Content) is null);
+
+    /// <summary>How texts are cut, null where they are not.</summary>
+    public Truncation? Truncation => pipeline.Truncation;
+
+    /// <summary>How texts are filled up, null where they are not.</summary>
+    public Padding? Padding => pipeline.Padding;
+
+    /// <summary><c>model_max_length</c> of <c>tokenizer_config.json</c>; null where it says nothing.</summary>
+    public int? ModelMaxLength => pipeline.ModelMaxLength;
+
+    /// <summary>What <c>tokenizer_config.json</c> changed of what <c>tokenizer.json</c> says, a sentence each.</summary>
+    public IReadOnlyList<string> ConfigChanges => pipeline.Changes;
 
     /// <summary>Reads a tokenizer.</summary>
     /// <param name="fileOrFolder">A <c>tokenizer.json</c>, or a folder that holds one or whose parent does.</param>
-    /// <exception cref="TokenizerException">There is no such file, or it is broken, or it has a part that is not supported.</exception>
+    /// <exception cref="TokenizerException">There is no such file, or it is broken, or it has a part that is not known.</exception>
     public static Tokenizer Load(string fileOrFolder) => new(TokenizerFile.Read(TokenizerFile.Find(fileOrFolder)));
+
+    /// <summary>The same tokenizer, but texts are neither cut nor filled up: for fitting, generating and scoring.</summary>
+    public Tokenizer WithoutLimits() => new(pipeline with { Truncation = null, Padding = null }, specialAsText);
+
+    /// <summary>The same tokenizer, but texts are cut to so many tokens, special tokens included; otherwise as the file says.</summary>
+    public Tokenizer WithMaxLength(int maxLength)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(maxLength);
+        return new(pipeline with { Truncation = (pipeline.Truncation ?? new Truncation(maxLength)) with { MaxLength = maxLength } }, specialAsText);
+    }
+
+    /// <summary>The same tokenizer, but a special token's string in a text is text like any other.</summary>
+    public Tokenizer WithSpecialTokensAsText() => new(pipeline, specialAsText: true);
 
     /// <summary>The tokens of a text.</summary>
     /// <param name="text">The text.</param>
@@ -67,11 +95,10 @@ public sealed class Tokenizer
     public TextStreamer Stream(bool skipSpecialTokens = true, bool wholeWords = false) => new(this, skipSpecialTokens, wholeWords);
 
     /// <summary>The id of a token, or null if there is no such token.</summary>
-    public int? TokenToId(string token) => pipeline.AddedVocabulary.TokenToId(token) ?? pipeline.Model.TokenToId(token);
+    public int? TokenToId(string token) => pipeline.IdOf(token);
 
     /// <summary>The token of an id, or null if there is no such id.</summary>
-    public string? IdToToken(int id) =>
-        pipeline.AddedVocabulary.ById.TryGetValue(id, out var token) ? token.Content : pipeline.Model.IdToToken(id);
+    public string? IdToToken(int id) => pipeline.TokenOf(id);
 
     /// <summary>Whether an id is that of a special token.</summary>
     public bool IsSpecial(int id) => pipeline.AddedVocabulary.ById.TryGetValue(id, out var token) && token.Special;
@@ -83,36 +110,40 @@ public sealed class Tokenizer
     {
         var encoded = new List<EncodedToken>();
         var tokens = new List<ModelToken>();
-        foreach (var (part, added) in pipeline.AddedVocabulary.Split(NormalizedString.Of(text)))
+        foreach (var (part, added) in pipeline.AddedVocabulary.Split(NormalizedString.Of(text), specialAsText))
         {
             if (added is not null)
             {
                 var (start, end) = part.OriginalRange(0, part.Length);
-                encoded.Add(new EncodedToken(added.Id, part.Span.ToString(), start, end, typeId));
+                encoded.Add(new EncodedToken(added.Id, part.Span.ToString(), start, end));
                 continue;
             }
+            if (part.IsEmpty)
+                continue;
             foreach (var piece in pipeline.PreTokenizer?.PreTokenize([part]) ?? [part])
-            {
-                tokens.Clear();
-                pipeline.Model.Tokenize(piece.Span, tokens);
-                foreach (var token in tokens)
-                {
-                    var (start, end) = piece.OriginalRange(token.Start, token.End);
-                    encoded.Add(new EncodedToken(token.Id, pipeline.Model.IdToToken(token.Id)!, start, end, typeId));
-                }
-            }
+                Encode(piece, tokens, encoded);
         }
-        return new EncodedSequence(text, encoded);
+        return new EncodedSequence(text, encoded, typeId);
+    }
+
+    private void Encode(NormalizedString piece, List<ModelToken> tokens, List<EncodedToken> encoded)
+    {
+        tokens.Clear();
+        pipeline.Model.Tokenize(piece.Span, tokens);
+        var names = pipeline.Model.Vocabulary.Names;
+        foreach (var token in CollectionsMarshal.AsSpan(tokens))
+        {
+            var (start, end) = piece.OriginalRange(token.Start, token.End);
+            var name = token.Id == pipeline.Model.NamelessId ? piece.Span[token.Start..token.End].ToString() : names[token.Id]!;
+            encoded.Add(new EncodedToken(token.Id, name, start, end));
+        }
     }
 
     private TokenEncoding Complete(IReadOnlyList<EncodedSequence> sequences, bool addSpecialTokens)
     {
-        var tokens = (pipeline.PostProcessor?.Process(sequences, addSpecialTokens) ?? sequences).SelectMany(sequence => sequence.Tokens).ToList();
-        return new TokenEncoding(
-            [.. tokens.Select(token => token.Id)],
-            [.. tokens.Select(token => token.Token)],
-            [.. tokens.Select(token => (token.Start, token.End))],
-            [.. tokens.Select(token => token.TypeId)],
-            [.. tokens.Select(token => token.IsSpecial)]);
+        var processor = pipeline.PostProcessor;
+        if (pipeline.Truncation is { } truncation)
+            Truncating.Cut(sequences, truncation, addSpecialTokens && processor is not null ? processor.AddedTokens(sequences.Count > 1) : 0);
+        return TokenEncoding.Of(processor?.Process(sequences, addSpecialTokens) ?? sequences, pipeline.Padding);
     }
 }

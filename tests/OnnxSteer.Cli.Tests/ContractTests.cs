@@ -39,6 +39,21 @@ public sealed class ContractTests
     }
 
     [Fact]
+    public void Tokenize_shows_ids_tokens_and_offsets_and_turns_ids_into_text()
+    {
+        using var folder = new TemporaryFolder();
+        var row = Assert.Single(Cli.Done("tokenize", Cli.Optimum, "--text", "Tom was", "--json").Json.EnumerateArray().ToList());
+        var (ids, offsets) = (row.GetProperty("ids").EnumerateArray().Select(id => id.GetInt32()).ToList(), row.GetProperty("offsets").EnumerateArray().Select(end => end.GetInt32()).ToList());
+        Assert.Equal((1, ids.Count, 2 * ids.Count, 7), (ids[0], row.GetProperty("tokens").GetArrayLength(), offsets.Count, offsets[^1]));
+        var plain = Cli.Done("tokenize", Cli.Optimum, "--text", "Tom was", "--no-special", "--json").Json[0].GetProperty("ids").EnumerateArray().Select(id => id.GetInt32());
+        Assert.Equal(ids.Skip(1), plain);
+        File.WriteAllText(folder["ids.jsonl"], $"{{\"ids\":[{string.Join(',', ids)}]}}\n");
+        Assert.Equal("Tom was", Cli.Done("tokenize", Cli.Optimum, "--decode", "--file", folder["ids.jsonl"], "--json").Json[0].GetProperty("text").GetString());
+        Assert.Equal("Tom was", Cli.Done("tokenize", Cli.Optimum, "--decode", "--ids", string.Join(',', ids)).Out.TrimEnd());
+        Assert.Matches(@"1 +0-0 +<s>", Cli.Done("tokenize", Cli.Optimum, "--text", "Tom was").Out);
+    }
+
+    [Fact]
     public void Capture_writes_a_matrix_for_each_site_in_the_order_of_the_prompts()
     {
         using var folder = new TemporaryFolder();

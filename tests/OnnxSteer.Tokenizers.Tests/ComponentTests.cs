@@ -6,71 +6,81 @@ namespace OnnxSteer.Tokenizers.Tests;
 /// <summary>Single components and patterns against the reference: each gives the same, or refuses to load.</summary>
 public sealed class ComponentTests
 {
+    // The reference panics where a token has fewer characters than the decoder takes off; any sane result will do.
+    private const int Panics = 2;
+
     [SharedTheory]
-    [InlineData("normalizer", "Prepend Replace Sequence")]
-    [InlineData("pre_tokenizer", "ByteLevel Digits Metaspace Sequence Split WhitespaceSplit")]
-    [InlineData("decoder", "ByteFallback ByteLevel Fuse Metaspace Replace Sequence Strip")]
-    public void GivesWhatTheReferenceGives(string kind, string supported)
+    [InlineData("normalizer", 972)]
+    [InlineData("pre_tokenizer", 1565)]
+    [InlineData("decoder", 272)]
+    public void GivesWhatTheReferenceGives(string kind, int count)
     {
-        var taken = new SortedSet<string>(StringComparer.Ordinal);
-        var rows = Golden.Rows("components.jsonl").Where(row => row.Text("kind") == kind && row.TextOrNull("error") is null && row.TextOrNull("load_error") is null).ToList();
+        var rows = Golden.Rows("components.jsonl").Where(row => row.Text("kind") == kind).ToList();
+        Assert.Equal(count, rows.Count);
+        var panics = 0;
         Golden.AllHold(rows, row =>
         {
             var config = new JsonPlace("component", row.GetProperty("config"));
-            try
+            if (row.TextOrNull("load_error") is not null)
+                return Refuses(() => Load(kind, config));
+            if (row.TextOrNull("error") is not null)
+                panics++;
+            return kind switch
             {
-                var difference = kind switch
-                {
-                    "normalizer" => Normalizes(ComponentParser.Normalizer(config)!, row),
-                    "pre_tokenizer" => PreTokenizes(ComponentParser.PreTokenizer(config)!, row),
-                    _ => Golden.Difference("decoded", row.Text("output"), string.Concat(ComponentParser.Decoder(config)!.Decode([.. row.Texts("tokens").Select(token => token!)]))),
-                };
-                taken.Add(row.GetProperty("config").Text("type"));
-                return difference;
-            }
-            catch (TokenizerException refusal) when (refusal.Message.Contains("not supported", StringComparison.Ordinal))
-            {
-                return null;
-            }
+                "normalizer" => Normalizes(ComponentParser.Normalizer(config)!, row),
+                "pre_tokenizer" => PreTokenizes(ComponentParser.PreTokenizer(config)!, row),
+                _ => Decodes(ComponentParser.Decoder(config)!, row),
+            };
         });
-        Assert.Equal(supported.Split(' '), taken);
+        Assert.Equal(kind == "decoder" ? Panics : 0, panics);
     }
 
     [SharedFact]
     public void PatternsMatchWhatTheReferenceMatches()
     {
-        var refused = new SortedSet<string>(StringComparer.Ordinal);
         var parsed = new Dictionary<string, RegexPattern>();
-        Golden.AllHold(Golden.Rows("regex_cases.jsonl"), row =>
+        var rows = Golden.Rows("regex_cases.jsonl");
+        Assert.Equal(2497, rows.Count);
+        Golden.AllHold(rows, row =>
         {
-            RegexPattern? pattern;
-            try
-            {
-                if (!parsed.TryGetValue(row.Text("pattern"), out pattern))
-                    parsed.Add(row.Text("pattern"), pattern = RegexPattern.Parse(row.Text("pattern")));
-            }
-            catch (TokenizerException) when (row.TryGetProperty("construct", out _))
-            {
-                refused.Add(row.Text("pattern"));
-                return null;
-            }
+            var source = row.Text("pattern");
+            if (row.TextOrNull("oracle_error") is not null)
+                return Refuses(() => RegexPattern.Parse(source));
+            if (!parsed.TryGetValue(source, out var pattern))
+                parsed.Add(source, pattern = RegexPattern.Parse(source));
             var text = NormalizedString.Of(row.Text("text"));
             return Golden.Difference(
                 "matches",
                 row.Numbers("matches_utf16"),
                 pattern.Matches(text.Span).Where(match => match.End > match.Start).SelectMany(match => new[] { match.Start, match.End }));
         });
-        Assert.Equal(Refused.Order(StringComparer.Ordinal), refused);
     }
 
-    // All that .NET understands differently, and what no file has used so far.
-    private static readonly string[] Refused =
-    [
-        "[😀-😃]", "😀+", @"\w+", @"[\w-]+", @"\b", "(?i:k|s|ss|å|i|ß)", "(?i)straße", "(?i:ﬁ)", "(?i)[a-z]+", @"\h+", @"\H", @"\R", @"\X",
-        @"\p{Han}+", @"\p{Hiragana}", @"\p{Greek}", @"\p{IsGreek}", @"\p{Alphabetic}+", @"\p{Letter}", @"\p{Emoji}", @"\p{Cs}", @"\p{^L}", @"\pL",
-        "[[:alpha:]]+", "[a-z&&[^aeiou]]+", "[a-z-[aeiou]]+", "[[a-c]x]", "^b", "a$", @"\Aa|b\z", @"b\Z", @"\G.", "(?m).", "(?m:^b)", "(?s).",
-        @"\x{1F600}", @"\U0001F600", @"\K", @"a\Kb", @"(?<n>a)\k<n>", @"(a)|b\1", @"\Qa.b\E", "(?x: a b )", "(?#c)a",
-    ];
+    private static object? Load(string kind, JsonPlace config) => kind switch
+    {
+        "normalizer" => ComponentParser.Normalizer(config),
+        "pre_tokenizer" => ComponentParser.PreTokenizer(config),
+        _ => ComponentParser.Decoder(config),
+    };
+
+    private static string? Refuses(Func<object?> load)
+    {
+        try
+        {
+            load();
+            return "the reference refuses this";
+        }
+        catch (TokenizerException)
+        {
+            return null;
+        }
+    }
+
+    private static string? Decodes(IDecoder decoder, JsonElement row)
+    {
+        var decoded = string.Concat(decoder.Decode([.. row.Texts("tokens").Select(token => token!)]));
+        return row.TextOrNull("error") is null ? Golden.Difference("decoded", row.Text("output"), decoded) : null;
+    }
 
     private static string? Normalizes(INormalizer normalizer, JsonElement row)
     {

@@ -8,6 +8,10 @@ internal static class Golden
 {
     public static string TokenizerOf(string name) => Folders.InShared("golden", "tokenizers", name, "tokenizer.json");
 
+    /// <summary>The names of all tokenizers that there are.</summary>
+    public static List<string> Tokenizers() => !Directory.Exists(Folders.InShared("golden", "tokenizers")) ? [] :
+        [.. Directory.GetDirectories(Folders.InShared("golden", "tokenizers")).Select(folder => Path.GetFileName(folder)!).Order(StringComparer.Ordinal)];
+
     public static List<JsonElement> Rows(params string[] path) =>
         [.. File.ReadLines(Folders.InShared(["golden", "tokenizers", .. path])).Select(line => JsonDocument.Parse(line).RootElement)];
 

@@ -169,5 +169,5 @@ public sealed record TokenizedPrompts(ImmutableArray<ImmutableArray<int>> Rows, 
 
     /// <summary>The tokenizer of a model: <c>tokenizer.json</c> in its folder, else in the parent folder.</summary>
     /// <exception cref="TokenizerException">There is none, or it is not readable.</exception>
-    public static Tokenizer TokenizerOf(Model model) => Tokenizer.Load(model.Folder ?? ".");
+    public static Tokenizer TokenizerOf(Model model) => Tokenizer.Load(model.Folder ?? ".").WithoutLimits();
 }

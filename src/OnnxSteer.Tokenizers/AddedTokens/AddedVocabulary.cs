@@ -33,26 +33,30 @@ internal sealed class AddedVocabulary
 
     /// <summary>Cuts a text at the added tokens in it, and normalizes what lies between them.</summary>
     /// <returns>The parts, none of them empty; <c>Token</c> is null where the model has to look.</returns>
-    public List<(NormalizedString Text, AddedToken? Token)> Split(NormalizedString original)
+    /// <param name="original">The text.</param>
+    /// <param name="specialAsText">Whether special tokens in the text are text like any other.</param>
+    public List<(NormalizedString Text, AddedToken? Token)> Split(NormalizedString original, bool specialAsText)
     {
         var outer = new List<(NormalizedString, AddedToken?)>();
-        Split(original, inOriginal, outer);
+        Split(original, inOriginal, specialAsText, outer);
         var inner = new List<(NormalizedString, AddedToken?)>(outer.Count);
         foreach (var (text, token) in outer)
             if (token is null)
-                Split(normalizer is null ? text : normalizer.Normalize(text), inNormalized, inner);
+                Split(normalizer is null ? text : normalizer.Normalize(text), inNormalized, specialAsText, inner);
             else
                 inner.Add((text, token));
         return inner;
     }
 
-    private static void Split(NormalizedString text, TokenTrie trie, List<(NormalizedString, AddedToken?)> parts)
+    private static void Split(NormalizedString text, TokenTrie trie, bool specialAsText, List<(NormalizedString, AddedToken?)> parts)
     {
         var span = text.Span;
         var taken = 0;
         for (var from = 0; trie.Next(span, from) is { } match; from = match.End)
         {
             var (token, start, end) = match;
+            if (specialAsText && token.Special)
+                continue;
             if (token.SingleWord && (EndsWithWord(span[..start]) || StartsWithWord(span[end..])))
                 continue;
 
@@ -70,10 +74,10 @@ internal sealed class AddedVocabulary
             parts.Add((text.Slice(taken, span.Length), null));
     }
 
-    private static bool StartsWithWord(ReadOnlySpan<char> text) => !text.IsEmpty && Scalars.IsWord(Scalars.At(text, 0));
+    private static bool StartsWithWord(ReadOnlySpan<char> text) => !text.IsEmpty && Scalars.Word.Contains(Scalars.At(text, 0));
 
     private static bool EndsWithWord(ReadOnlySpan<char> text) =>
-        !text.IsEmpty && Scalars.IsWord(Scalars.At(text, Scalars.StartBefore(text, text.Length)));
+        !text.IsEmpty && Scalars.Word.Contains(Scalars.At(text, Scalars.StartBefore(text, text.Length)));
 
     private string Normalized(AddedToken token)
     {

@@ -5,29 +5,15 @@ namespace OnnxSteer.Tokenizers;
 /// <summary>Finds added tokens in a text, the leftmost first and of those at one place the longest.</summary>
 internal sealed class TokenTrie
 {
-    private const int Root = 0;
-
-    private readonly Dictionary<(int Node, char Unit), int> children = [];
-    private readonly List<AddedToken?> tokens = [null];
+    private readonly UnitTrie trie;
+    private readonly AddedToken[] tokens;
     private readonly SearchValues<char> firstUnits;
 
     /// <summary>A trie over the texts by which the tokens are found; of two tokens with one text the first wins.</summary>
     public TokenTrie(IReadOnlyList<(string Text, AddedToken Token)> patterns)
     {
-        foreach (var (text, token) in patterns)
-        {
-            var node = Root;
-            foreach (var unit in text)
-            {
-                if (!children.TryGetValue((node, unit), out var child))
-                {
-                    children.Add((node, unit), child = tokens.Count);
-                    tokens.Add(null);
-                }
-                node = child;
-            }
-            tokens[node] ??= token;
-        }
+        tokens = [.. patterns.Select(pattern => pattern.Token)];
+        trie = new UnitTrie(patterns.Select((pattern, index) => (pattern.Text, index)));
         firstUnits = SearchValues.Create([.. patterns.Select(pattern => pattern.Text[0]).Distinct()]);
     }
 
@@ -38,10 +24,10 @@ internal sealed class TokenTrie
         {
             var start = from + skipped;
             (AddedToken Token, int Start, int End)? longest = null;
-            var node = Root;
-            for (var i = start; i < text.Length && children.TryGetValue((node, text[i]), out node); i++)
-                if (tokens[node] is { } token)
-                    longest = (token, start, i + 1);
+            var node = UnitTrie.Root;
+            for (var i = start; i < text.Length && (node = trie.Child(node, text[i])) != UnitTrie.None; i++)
+                if (trie.ValueOf(node) is var index and not UnitTrie.None)
+                    longest = (tokens[index], start, i + 1);
             if (longest is not null)
                 return longest;
             from = start + 1;

@@ -20,7 +20,11 @@ internal sealed record FuseDecoder : IDecoder
 /// <summary>Replaces what a pattern matches in each token; the content is literal.</summary>
 internal sealed record ReplaceDecoder(IPattern Pattern, string Content) : IDecoder
 {
-    public List<string> Decode(List<string> tokens) => tokens.ConvertAll(Replace);
+    private readonly string? literal = Pattern is LiteralPattern { Literal: { Length: > 0 } text } ? text : null;
+
+    public List<string> Decode(List<string> tokens) => tokens.ConvertAll<string>(literal is null
+        ? Replace
+        : token => token.Contains(literal, StringComparison.Ordinal) ? token.Replace(literal, Content, StringComparison.Ordinal) : token);
 
     private string Replace(string token)
     {

@@ -21,6 +21,8 @@ internal static partial class ComponentParser
                 return new SequencePostProcessor(processors);
             case "ByteLevel":
                 return new ByteLevelPostProcessor(place["add_prefix_space"].Flag(ifMissing: true), place["trim_offsets"].Flag(ifMissing: true));
+            case "BertProcessing":
+                return Bert(place, isToken);
             case "RobertaProcessing":
                 return Roberta(place, isToken);
             case "TemplateProcessing":
@@ -35,19 +37,25 @@ internal static partial class ComponentParser
 
     private static SequencePostProcessor Roberta(JsonPlace place, Func<int, bool> isToken)
     {
-        var start = Special(place["cls"]);
-        var end = Special(place["sep"]);
+        var (start, end) = (Special(place["cls"], isToken, 0), Special(place["sep"], isToken, 0));
         var (first, second) = (new TemplatePart(0, [], 0), new TemplatePart(1, [], 0));
         return new SequencePostProcessor(
         [
             new ByteLevelPostProcessor(place["add_prefix_space"].Flag(ifMissing: true), place["trim_offsets"].Flag(ifMissing: true)),
             new TemplatePostProcessor([start, first, end], [start, first, end, end, second, end]),
         ]);
-
-        TemplatePart Special(JsonPlace pair) => pair.Items().ToArray() is [var token, var id]
-            ? new TemplatePart(null, [new EncodedToken(Known(id, isToken), token.Text(), 0, 0, 0, IsSpecial: true)], 0)
-            : throw pair.Error("expected a token and its id");
     }
+
+    private static TemplatePostProcessor Bert(JsonPlace place, Func<int, bool> isToken)
+    {
+        var (start, end) = (Special(place["cls"], isToken, 0), Special(place["sep"], isToken, 0));
+        var (first, second) = (new TemplatePart(0, [], 0), new TemplatePart(1, [], 1));
+        return new TemplatePostProcessor([start, first, end], [start, first, end, second, end with { TypeId = 1 }], KeepsTypeIds: true);
+    }
+
+    private static TemplatePart Special(JsonPlace pair, Func<int, bool> isToken, int typeId) => pair.Items().ToArray() is [var token, var id]
+        ? new TemplatePart(null, [new EncodedToken(Known(id, isToken), token.Text(), 0, 0)], typeId)
+        : throw pair.Error("expected a token and its id");
 
     private static TemplatePostProcessor Template(JsonPlace place, Func<int, bool> isToken)
     {
@@ -68,7 +76,7 @@ internal static partial class ComponentParser
             }
             var special = item["SpecialToken"];
             return specials.TryGetValue(special["id"].Text(), out var tokens)
-                ? new TemplatePart(null, [.. tokens.Select(token => token with { TypeId = TypeId(special) })], TypeId(special))
+                ? new TemplatePart(null, tokens, TypeId(special))
                 : throw special["id"].Error($"'{special["id"].Text()}' is not among the special_tokens");
         })];
 
@@ -80,7 +88,7 @@ internal static partial class ComponentParser
         var ids = place["ids"].Items().ToList();
         var tokens = place["tokens"].Items().ToList();
         return ids.Count == tokens.Count
-            ? [.. ids.Zip(tokens, (id, token) => new EncodedToken(Known(id, isToken), token.Text(), 0, 0, 0, IsSpecial: true))]
+            ? [.. ids.Zip(tokens, (id, token) => new EncodedToken(Known(id, isToken), token.Text(), 0, 0))]
             : throw place.Error($"{ids.Count} ids for {tokens.Count} tokens");
     }
 

@@ -36,11 +36,11 @@ internal readonly record struct JsonPlace(string Path, JsonElement Value)
         return Value.EnumerateObject().Select(member => (member.Name, new JsonPlace($"{path}.{member.Name}", member.Value)));
     }
 
-    public string Text()
+    public string Text(int maximumLength = MaximumStringLength)
     {
         Expect(JsonValueKind.String);
         var text = Value.GetString()!;
-        return text.Length <= MaximumStringLength ? text : throw Error($"a string of {text.Length} characters; at most {MaximumStringLength} are taken");
+        return text.Length <= maximumLength ? text : throw Error($"a string of {text.Length} characters; at most {maximumLength} are taken");
     }
 
     public string Text(string ifMissing) => IsNull ? ifMissing : Text();

@@ -7,6 +7,7 @@ internal static class TokenizerFile
 {
     private const string FileName = "tokenizer.json";
     private const long MaximumSize = 1L << 28;
+    private const int MaximumPadding = 1 << 24;
 
     private static readonly JsonDocumentOptions Options = new() { MaxDepth = 64, AllowDuplicateProperties = false };
 
@@ -25,13 +26,20 @@ internal static class TokenizerFile
 
     public static Pipeline Read(string file)
     {
+        var pipeline = Parse(file, Read);
+        var config = Path.Combine(Path.GetDirectoryName(Path.GetFullPath(file))!, TokenizerConfig.FileName);
+        return File.Exists(config) ? Parse(config, place => TokenizerConfig.Apply(place, pipeline)) : pipeline;
+    }
+
+    private static Pipeline Parse(string file, Func<JsonPlace, Pipeline> read)
+    {
         try
         {
             using var stream = File.OpenRead(file);
             if (stream.Length > MaximumSize)
                 throw new TokenizerException($"{stream.Length} bytes; at most {MaximumSize} are taken.");
             using var document = JsonDocument.Parse(stream, Options);
-            return Read(new JsonPlace("", document.RootElement));
+            return read(new JsonPlace("", document.RootElement));
         }
         catch (TokenizerException exception)
         {
@@ -58,16 +66,45 @@ internal static class TokenizerFile
             throw version.Error($"version '{version.Text()}' is not supported, only 1.0");
         var model = ComponentParser.Model(root["model"]);
         var normalizer = ComponentParser.Normalizer(root["normalizer"]);
-        var added = new AddedVocabulary(AddedTokens(root["added_tokens"], model), normalizer);
+        var added = new AddedVocabulary(AddedTokens(root["added_tokens"], model.Vocabulary), normalizer);
         return new Pipeline(
             added,
             ComponentParser.PreTokenizer(root["pre_tokenizer"]),
             model,
-            ComponentParser.PostProcessor(root["post_processor"], id => added.ById.ContainsKey(id) || model.IdToToken(id) is not null),
-            ComponentParser.Decoder(root["decoder"]));
+            ComponentParser.PostProcessor(root["post_processor"], id => added.ById.ContainsKey(id) || model.Vocabulary.TokenOf(id) is not null),
+            ComponentParser.Decoder(root["decoder"]),
+            Truncation(root["truncation"]),
+            Padding(root["padding"]));
     }
 
-    private static List<AddedToken> AddedTokens(JsonPlace place, IModel model)
+    private static Truncation? Truncation(JsonPlace place) => place.IsNull ? null : new Truncation(
+        place["max_length"].Number(int.MaxValue),
+        place["strategy"].IsNull ? TruncationStrategy.LongestFirst : place["strategy"].Choice(
+            ("LongestFirst", TruncationStrategy.LongestFirst), ("OnlyFirst", TruncationStrategy.OnlyFirst), ("OnlySecond", TruncationStrategy.OnlySecond)),
+        Direction(place));
+
+    private static Padding? Padding(JsonPlace place)
+    {
+        if (place.IsNull)
+            return null;
+        int? length = null;
+        if (place["strategy"] is { Value.ValueKind: JsonValueKind.Object } strategy)
+            length = strategy["Fixed"].Number(MaximumPadding);
+        else if (place["strategy"].Text() != "BatchLongest")
+            throw place["strategy"].Error("neither BatchLongest nor Fixed");
+        var multiple = place["pad_to_multiple_of"];
+        return new Padding(
+            length,
+            place["pad_id"].Number(ComponentParser.MaximumId),
+            place["pad_token"].Text(),
+            place["pad_type_id"].Number(int.MaxValue),
+            Direction(place),
+            multiple.IsNull ? 1 : Math.Max(1, multiple.Number(MaximumPadding)));
+    }
+
+    private static Side Direction(JsonPlace place) => place["direction"].IsNull ? Side.Right : place["direction"].Choice(("Right", Side.Right), ("Left", Side.Left));
+
+    private static List<AddedToken> AddedTokens(JsonPlace place, Vocabulary vocabulary)
     {
         var tokens = new List<AddedToken>();
         if (place.IsNull)
@@ -88,9 +125,9 @@ internal static class TokenizerFile
                 throw item.Error($"the token '{token.Content}' is there twice");
             if (!ids.Add(token.Id))
                 throw item.Error($"the id {token.Id} is there twice");
-            if (model.TokenToId(token.Content) is { } known && known != token.Id)
+            if (vocabulary.IdOf(token.Content) is { } known && known != token.Id)
                 throw item.Error($"'{token.Content}' has the id {token.Id} here and {known} in the model's vocabulary");
-            if (model.IdToToken(token.Id) is { } other && other != token.Content)
+            if (vocabulary.TokenOf(token.Id) is { } other && other != token.Content)
                 throw item.Error($"the id {token.Id} of '{token.Content}' is that of '{other}' in the model's vocabulary");
             tokens.Add(token);
         }
@@ -100,4 +137,23 @@ internal static class TokenizerFile
 
 /// <summary>The components of a tokenizer, in the order in which a text meets them; the normalizer is within the first.</summary>
 internal sealed record Pipeline(
-    AddedVocabulary AddedVocabulary, IPreTokenizer? PreTokenizer, IModel Model, IPostProcessor? PostProcessor, IDecoder? Decoder);
+    AddedVocabulary AddedVocabulary,
+    IPreTokenizer? PreTokenizer,
+    IModel Model,
+    IPostProcessor? PostProcessor,
+    IDecoder? Decoder,
+    Truncation? Truncation,
+    Padding? Padding)
+{
+    /// <summary>What tokenizer_config.json changed, a sentence each.</summary>
+    public IReadOnlyList<string> Changes { get; init; } = [];
+
+    /// <summary>The most tokens that the model takes, as tokenizer_config.json says; null where it does not.</summary>
+    public int? ModelMaxLength { get; init; }
+
+    /// <summary>The token of an id, or null if there is none.</summary>
+    public string? TokenOf(int id) => AddedVocabulary.ById.TryGetValue(id, out var token) ? token.Content : Model.Vocabulary.TokenOf(id);
+
+    /// <summary>The id of a token, or null if there is none.</summary>
+    public int? IdOf(string token) => AddedVocabulary.TokenToId(token) ?? Model.Vocabulary.IdOf(token);
+}

@@ -6,13 +6,12 @@ internal readonly record struct ModelToken(int Id, int Start, int End);
 /// <summary>Turns pieces into tokens.</summary>
 internal interface IModel
 {
-    /// <summary>How many tokens the vocabulary has.</summary>
-    int VocabularySize { get; }
+    /// <summary>The tokens by text and by id.</summary>
+    Vocabulary Vocabulary { get; }
+
+    /// <summary>The id whose tokens are called by what they cover and not by their name in the vocabulary; -1 if there is none.</summary>
+    int NamelessId => -1;
 
     /// <summary>Adds the tokens of a piece that is not empty.</summary>
     void Tokenize(ReadOnlySpan<char> piece, List<ModelToken> tokens);
-
-    int? TokenToId(string token);
-
-    string? IdToToken(int id);
 }

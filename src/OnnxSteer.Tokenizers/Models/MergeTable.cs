@@ -1,12 +1,14 @@
+using System.Runtime.InteropServices;
+
 namespace OnnxSteer.Tokenizers;
 
 /// <summary>The merges of a BPE model: for two neighbouring tokens, how early they merge and into what.</summary>
 internal sealed class MergeTable
 {
-    private const ulong Empty = ulong.MaxValue;
+    /// <summary>The rank of two tokens that do not merge.</summary>
+    public const int Never = int.MaxValue;
 
-    private readonly ulong[] pairs;
-    private readonly (int Rank, int Id)[] merges;
+    private readonly Merge[] merges;
     private readonly int shift;
 
     public MergeTable(int capacity)
@@ -16,34 +18,27 @@ internal sealed class MergeTable
         while (1L << bits < 2L * capacity)
             bits++;
         shift = 64 - bits;
-        pairs = new ulong[1 << bits];
-        merges = new (int, int)[1 << bits];
-        Array.Fill(pairs, Empty);
+        merges = new Merge[1 << bits];
+        Array.Fill(merges, new Merge(-1, -1, Never, -1));
     }
 
     /// <summary>Sets a merge; of two for one pair the later counts.</summary>
-    public void Set(int left, int right, int rank, int id)
-    {
-        var slot = Slot(left, right);
-        pairs[slot] = Pair(left, right);
-        merges[slot] = (rank, id);
-    }
+    public void Set(int left, int right, int rank, int id) => merges[Slot(left, right)] = new Merge(left, right, rank, id);
 
-    public bool TryGet(int left, int right, out (int Rank, int Id) merge)
+    public (int Rank, int Id) Get(int left, int right)
     {
-        var slot = Slot(left, right);
-        merge = merges[slot];
-        return pairs[slot] != Empty;
+        ref readonly var merge = ref merges[Slot(left, right)];
+        return (merge.Rank, merge.Id);
     }
-
-    private static ulong Pair(int left, int right) => ((ulong)(uint)left << 32) | (uint)right;
 
     private int Slot(int left, int right)
     {
-        var pair = Pair(left, right);
-        var slot = (int)((pair * 0x9E3779B97F4A7C15UL) >> shift);
-        while (pairs[slot] != pair && pairs[slot] != Empty)
-            slot = (slot + 1) & (pairs.Length - 1);
+        var slot = (int)(((((ulong)(uint)left << 32) | (uint)right) * 0x9E3779B97F4A7C15UL) >> shift);
+        while (merges[slot].Left is var found and >= 0 && (found != left || merges[slot].Right != right))
+            slot = (slot + 1) & (merges.Length - 1);
         return slot;
     }
+
+    [StructLayout(LayoutKind.Sequential)]
+    private readonly record struct Merge(int Left, int Right, int Rank, int Id);
 }

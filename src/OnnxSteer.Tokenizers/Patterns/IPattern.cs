@@ -31,8 +31,8 @@ internal sealed record LiteralPattern(string Literal) : IPattern
     }
 }
 
-/// <summary>Every scalar of a class, each a match of its own.</summary>
-internal sealed record ScalarPattern(Func<int, bool> IsMatch) : IPattern
+/// <summary>Every scalar of a set, each a match of its own.</summary>
+internal sealed record ScalarPattern(ScalarSet Set) : IPattern
 {
     public List<(int Start, int End)> Matches(ReadOnlySpan<char> text)
     {
@@ -40,8 +40,49 @@ internal sealed record ScalarPattern(Func<int, bool> IsMatch) : IPattern
         for (int i = 0, length; i < text.Length; i += length)
         {
             length = Scalars.LengthAt(text, i);
-            if (IsMatch(Scalars.At(text, i)))
+            if (length == 1 ? Set.ContainsUnit(text[i]) : Set.Contains(Scalars.At(text, i)))
                 matches.Add((i, i + length));
+        }
+        return matches;
+    }
+}
+
+/// <summary>Runs of scalars of the first set, else of the second, each as long as it can be.</summary>
+internal sealed record RunsPattern(ScalarSet First, ScalarSet Second) : IPattern
+{
+    public List<(int Start, int End)> Matches(ReadOnlySpan<char> text)
+    {
+        var matches = new List<(int, int)>();
+        var (start, last) = (0, (ScalarSet?)null);
+        for (int i = 0, length; i < text.Length; i += length)
+        {
+            length = Scalars.LengthAt(text, i);
+            var scalar = Scalars.At(text, i);
+            var set = First.Contains(scalar) ? First : Second.Contains(scalar) ? Second : null;
+            if (set == last)
+                continue;
+            if (last is not null)
+                matches.Add((start, i));
+            (start, last) = (i, set);
+        }
+        if (last is not null)
+            matches.Add((start, text.Length));
+        return matches;
+    }
+}
+
+/// <summary>Pieces of so many scalars, the last perhaps of fewer.</summary>
+internal sealed record FixedLengthPattern(int Length) : IPattern
+{
+    public List<(int Start, int End)> Matches(ReadOnlySpan<char> text)
+    {
+        var matches = new List<(int, int)>();
+        for (int start = 0, end; start < text.Length; start = end)
+        {
+            end = start;
+            for (var i = 0; i < Length && end < text.Length; i++)
+                end += Scalars.LengthAt(text, end);
+            matches.Add((start, end));
         }
         return matches;
     }

@@ -55,3 +55,52 @@ internal sealed record MetaspacePreTokenizer(string Replacement, PrependScheme P
         return cut;
     }
 }
+
+/// <summary>Cuts where one script ends and another begins; Han, Hiragana and Katakana are one, and a space goes with any.</summary>
+internal sealed record UnicodeScriptsPreTokenizer : IPreTokenizer
+{
+    private const int Any = 0;
+
+    // By scalar, a number for its script; kana count as Han.
+    private static readonly Lazy<byte[]> Script = new(() =>
+    {
+        var numbers = new byte[ScalarSet.Count];
+        byte next = 1;
+        foreach (var (name, set) in UnicodeTables.Instance.Scripts.OrderByDescending(script => script.Name == "Han"))
+        {
+            var number = name is "Han" or "Hiragana" or "Katakana" ? (byte)1 : ++next;
+            foreach (var (first, last) in set.Ranges())
+                numbers.AsSpan(first, last - first + 1).Fill(number);
+        }
+        numbers[' '] = Any;
+        numbers[0x30FC] = 1; // The mark for long vowels, which both kana use.
+        return numbers;
+    });
+
+    public List<NormalizedString> PreTokenize(List<NormalizedString> pieces)
+    {
+        var cut = new List<NormalizedString>(pieces.Count);
+        foreach (var piece in pieces)
+        {
+            // What comes before the first script is in no piece: the reference library drops it.
+            var (start, last) = (-1, Any);
+            var span = piece.Span;
+            for (var i = 0; i < span.Length; i += Scalars.LengthAt(span, i))
+            {
+                int script = Script.Value[Scalars.At(span, i)];
+                if (script == Any)
+                    continue;
+                if (script != last)
+                {
+                    if (start >= 0)
+                        cut.Add(piece.Slice(start, i));
+                    start = i;
+                }
+                last = script;
+            }
+            if (start >= 0)
+                cut.Add(piece.Slice(start, span.Length));
+        }
+        return cut;
+    }
+}

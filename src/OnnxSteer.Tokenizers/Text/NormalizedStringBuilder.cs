@@ -31,6 +31,21 @@ internal sealed class NormalizedStringBuilder(int capacity, long limit = long.Ma
         Length++;
     }
 
+    /// <summary>Appends a scalar, one unit or two.</summary>
+    public void Append(int scalar, (int Start, int End) range)
+    {
+        if (scalar < 0x10000)
+        {
+            Append((char)scalar, range);
+            return;
+        }
+
+        // Kept in step with the original where it is, which needs no ranges at all.
+        var isOwn = range.End == range.Start + 2;
+        Append((char)(0xD7C0 + (scalar >> 10)), isOwn ? (range.Start, range.Start + 1) : range);
+        Append((char)(0xDC00 | (scalar & 0x3FF)), isOwn ? (range.Start + 1, range.End) : range);
+    }
+
     public void Append(ReadOnlySpan<char> text, (int Start, int End) range)
     {
         foreach (var unit in text)

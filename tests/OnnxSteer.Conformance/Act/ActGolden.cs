@@ -41,7 +41,7 @@ internal static class ActGolden
     /// <summary>The same, tokenized here by the tokenizer beside an export.</summary>
     public static ImmutableArray<int>[] Prompts(string export, string set)
     {
-        var tokenizer = Tokenizer.Load(Exports.FolderOf(export));
+        var tokenizer = Tokenizer.Load(Exports.FolderOf(export)).WithoutLimits();
         return [.. Texts(set).Select(text => tokenizer.Encode(text).Ids)];
     }
 
